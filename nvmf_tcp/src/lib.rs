@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! The NVMe/TCP transport.
+#![no_std]
