@@ -201,7 +201,7 @@ OFFSET(struct ctl_nvmf, error_str, 292);
 SIZE(struct ctl_nvmf_list_params, 40);
 OFFSET(struct ctl_nvmf_list_params, conn_xml, 8);
 OFFSET(struct ctl_nvmf_list_params, fill_len, 16);
-SIZE(struct ctl_nvmf_terminate_params, 280 - 4 - 12 + 12);
+SIZE(struct ctl_nvmf_terminate_params, 280);
 OFFSET(struct ctl_nvmf_terminate_params, hostnqn, 4);
 VALUE(CTL_PORT_REQ, 0xc100e126ul);
 VALUE(CTL_NVMF, 0xc1c8e12bul);
