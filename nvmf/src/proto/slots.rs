@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! Command slots of a queue pair: command identifiers, what each command still waits for, and the submission queue's
+//! head and tail.
+//!
+//! A command is finished, and its identifier free, only when three things have happened in any order: the thread that
+//! submitted it is done with it, its completion queue entry arrived (or the host gave it up), and its data buffer, if
+//! it has one, is no longer used by the transport. So a late event can never hit the identifier's next user.
+#![forbid(unsafe_code)]
+
+use super::status::{ABORTED_BY_HOST, DataOutcome};
+use super::timeout::Deadline;
+use core::ops::DerefMut;
+
+/// The most commands outstanding on one queue, however large the queue is.
+pub const MAX_SLOTS: u32 = 1024;
+
+/// A completion queue entry.
+pub type Cqe = [u8; 16];
+
+/// The completion queue entry of a command that the host gave up.
+pub fn aborted_cqe(cid: u16) -> Cqe {
+    let mut cqe = [0; 16];
+    let [c0, c1] = cid.to_le_bytes();
+    let [s0, s1] = ABORTED_BY_HOST.to_le_bytes();
+    cqe[12] = c0;
+    cqe[13] = c1;
+    cqe[14] = s0;
+    cqe[15] = s1;
+    cqe
+}
+
+/// Command identifier of a completion queue entry.
+pub fn cqe_cid(cqe: &Cqe) -> u16 {
+    u16::from_le_bytes([cqe[12], cqe[13]])
+}
+
+/// Status field of a completion queue entry.
+pub fn cqe_status(cqe: &Cqe) -> u16 {
+    u16::from_le_bytes([cqe[14], cqe[15]])
+}
+
+/// Dword 0 of a completion queue entry.
+pub fn cqe_dw0(cqe: &Cqe) -> u32 {
+    u32::from_le_bytes([cqe[0], cqe[1], cqe[2], cqe[3]])
+}
+
+fn cqe_sqhd(cqe: &Cqe) -> u32 {
+    u32::from(u16::from_le_bytes([cqe[8], cqe[9]]))
+}
+
+/// What a slot is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// An ordinary command.
+    Normal,
+    /// An Asynchronous Event Request: these have slots of their own, so neither kind can starve the other.
+    Event,
+}
+
+/// What a command still waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Awaited {
+    submitter: bool,
+    response: bool,
+    data: bool,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Free { next: Option<u16> },
+    Active(Active<T>),
+}
+
+#[derive(Debug)]
+struct Active<T> {
+    class: Class,
+    awaited: Awaited,
+    cqe: Cqe,
+    data: DataOutcome,
+    deadline: Deadline,
+    payload: T,
+}
+
+/// One slot; a table borrows its storage from the caller.
+#[derive(Debug)]
+pub struct Entry<T>(State<T>);
+
+impl<T> Default for Entry<T> {
+    fn default() -> Self {
+        Self(State::Free { next: None })
+    }
+}
+
+/// A finished command.
+#[derive(Debug)]
+pub struct Finished<T> {
+    /// What the submitter attached.
+    pub payload: T,
+    /// The completion queue entry, made up if the host gave the command up.
+    pub cqe: Cqe,
+    /// How its data fared.
+    pub data: DataOutcome,
+}
+
+/// Outcome of an event for a command.
+#[derive(Debug)]
+pub enum Progress<'a, T> {
+    /// It waits for something else; the flag says that this is not (or no longer) the response.
+    Waiting {
+        /// What the submitter attached.
+        payload: &'a mut T,
+        /// The response arrived, or the host gave the command up.
+        answered: bool,
+    },
+    /// It is finished and its identifier free.
+    Finished(Finished<T>),
+    /// There is no such command, or it does not wait for this event.
+    Unexpected,
+}
+
+/// Why a response is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CidError {
+    /// No command can have this identifier.
+    Invalid,
+    /// No command with this identifier waits for a response.
+    Inactive,
+}
+
+/// Shape of a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Entries of the submission queue.
+    pub entries: u32,
+    /// Slots for Asynchronous Event Requests.
+    pub events: u32,
+    /// Head at handoff.
+    pub sqhd: u32,
+    /// Tail at handoff.
+    pub sqtail: u32,
+    /// Whether the controller reports the head.
+    pub flow_control: bool,
+}
+
+impl Shape {
+    /// Slots for ordinary commands: one entry stays empty.
+    pub fn normal_slots(&self) -> u32 {
+        self.entries.saturating_sub(1).clamp(1, MAX_SLOTS)
+    }
+
+    /// All slots.
+    pub fn slots(&self) -> u32 {
+        self.normal_slots() + self.events
+    }
+}
+
+/// The slots of a queue.
+#[derive(Debug)]
+pub struct Table<T, V: DerefMut<Target = [Entry<T>]>> {
+    slots: V,
+    free: Option<u16>,
+    free_normal: u32,
+    free_events: u32,
+    entries: u32,
+    flow_control: bool,
+    sq_head: u32,
+    sq_tail: u32,
+    commands: u64,
+}
+
+impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
+    /// A table over `slots`, whose length is [`Shape::slots`].
+    pub fn new(mut slots: V, shape: &Shape) -> Self {
+        let mut free = None;
+        for (i, entry) in slots.iter_mut().enumerate().rev() {
+            *entry = Entry(State::Free { next: free });
+            free = u16::try_from(i).ok();
+        }
+        Self {
+            slots,
+            free,
+            free_normal: shape.normal_slots(),
+            free_events: shape.events,
+            entries: shape.entries.max(1),
+            flow_control: shape.flow_control,
+            sq_head: shape.sqhd,
+            sq_tail: shape.sqtail,
+            commands: 0,
+        }
+    }
+
+    /// Number of slots: identifiers are below it.
+    pub fn len(&self) -> u16 {
+        u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether no command is outstanding.
+    pub fn is_idle(&self) -> bool {
+        self.slots.iter().all(|e| matches!(e.0, State::Free { .. }))
+    }
+
+    /// Whether an ordinary command would find a slot.
+    pub fn has_room(&self) -> bool {
+        self.free_normal != 0
+    }
+
+    /// Submission queue head.
+    pub fn sq_head(&self) -> u32 {
+        self.sq_head
+    }
+
+    /// Submission queue tail.
+    pub fn sq_tail(&self) -> u32 {
+        self.sq_tail
+    }
+
+    /// Commands submitted so far.
+    pub fn commands(&self) -> u64 {
+        self.commands
+    }
+
+    fn room(&mut self, class: Class) -> &mut u32 {
+        match class {
+            Class::Normal => &mut self.free_normal,
+            Class::Event => &mut self.free_events,
+        }
+    }
+
+    /// Takes a slot for a command; gives the payload back when there is none.
+    pub fn allocate(
+        &mut self,
+        class: Class,
+        data: bool,
+        deadline: Deadline,
+        payload: T,
+    ) -> Result<u16, T> {
+        if *self.room(class) == 0 {
+            return Err(payload);
+        }
+        let Some(cid) = self.free else {
+            return Err(payload);
+        };
+        let Some(entry) = self.slots.get_mut(usize::from(cid)) else {
+            return Err(payload);
+        };
+        let State::Free { next } = entry.0 else {
+            return Err(payload);
+        };
+        entry.0 = State::Active(Active {
+            class,
+            awaited: Awaited {
+                submitter: true,
+                response: true,
+                data,
+            },
+            cqe: [0; 16],
+            data: DataOutcome::Complete,
+            deadline,
+            payload,
+        });
+        self.free = next;
+        let room = self.room(class);
+        *room = room.saturating_sub(1);
+        self.sq_tail = (self.sq_tail + 1) % self.entries;
+        self.commands = self.commands.wrapping_add(1);
+        Ok(cid)
+    }
+
+    fn active(&mut self, cid: u16) -> Option<&mut Active<T>> {
+        match self.slots.get_mut(usize::from(cid)) {
+            Some(Entry(State::Active(active))) => Some(active),
+            _ => None,
+        }
+    }
+
+    /// What the submitter of an outstanding command attached.
+    pub fn payload(&mut self, cid: u16) -> Option<&mut T> {
+        self.active(cid).map(|a| &mut a.payload)
+    }
+
+    fn settle(&mut self, cid: u16) -> Progress<'_, T> {
+        let next = self.free;
+        match self.slots.get_mut(usize::from(cid)) {
+            Some(Entry(state @ State::Active(_))) => {
+                let done = match state {
+                    State::Active(a) => {
+                        !(a.awaited.submitter || a.awaited.response || a.awaited.data)
+                    }
+                    State::Free { .. } => false,
+                };
+                if !done {
+                    return match self.slots.get_mut(usize::from(cid)) {
+                        Some(Entry(State::Active(a))) => Progress::Waiting {
+                            payload: &mut a.payload,
+                            answered: !a.awaited.response,
+                        },
+                        _ => Progress::Unexpected,
+                    };
+                }
+                match core::mem::replace(state, State::Free { next }) {
+                    State::Active(a) => {
+                        self.free = Some(cid);
+                        *self.room(a.class) += 1;
+                        Progress::Finished(Finished {
+                            payload: a.payload,
+                            cqe: a.cqe,
+                            data: a.data,
+                        })
+                    }
+                    State::Free { .. } => Progress::Unexpected,
+                }
+            }
+            _ => Progress::Unexpected,
+        }
+    }
+
+    /// The submitter is done with the command.
+    pub fn submitted(&mut self, cid: u16) -> Progress<'_, T> {
+        match self.active(cid) {
+            Some(a) if a.awaited.submitter => a.awaited.submitter = false,
+            _ => return Progress::Unexpected,
+        }
+        self.settle(cid)
+    }
+
+    /// A response arrived; `sqhd_valid` says whether the transport received one with a head pointer.
+    pub fn response(&mut self, cqe: &Cqe, sqhd_valid: bool) -> Result<Progress<'_, T>, CidError> {
+        let cid = cqe_cid(cqe);
+        if cid >= self.len() {
+            return Err(CidError::Invalid);
+        }
+        let Some(a) = self.active(cid).filter(|a| a.awaited.response) else {
+            return Err(CidError::Inactive);
+        };
+        a.awaited.response = false;
+        a.cqe = *cqe;
+        if !self.flow_control {
+            self.sq_head = (self.sq_head + 1) % self.entries;
+        } else if sqhd_valid && cqe_sqhd(cqe) < self.entries {
+            self.sq_head = cqe_sqhd(cqe);
+        }
+        Ok(self.settle(cid))
+    }
+
+    /// The transport is done with the command's data.
+    pub fn data(&mut self, cid: u16, outcome: DataOutcome) -> Progress<'_, T> {
+        match self.active(cid) {
+            Some(a) if a.awaited.data => {
+                a.awaited.data = false;
+                a.data = outcome;
+            }
+            _ => return Progress::Unexpected,
+        }
+        self.settle(cid)
+    }
+
+    /// Gives a command up that waits for a response.
+    pub fn abort(&mut self, cid: u16) -> Progress<'_, T> {
+        match self.active(cid) {
+            Some(a) if a.awaited.response => {
+                a.awaited.response = false;
+                a.cqe = aborted_cqe(cid);
+            }
+            _ => return Progress::Unexpected,
+        }
+        self.settle(cid)
+    }
+
+    /// A command whose response is overdue.
+    pub fn overdue(&self, now: u64) -> Option<u16> {
+        let late = |e: &Entry<T>| match &e.0 {
+            State::Active(a) => a.awaited.response && a.deadline.is_past(now),
+            State::Free { .. } => false,
+        };
+        self.slots
+            .iter()
+            .position(late)
+            .and_then(|i| u16::try_from(i).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    type Tab = Table<u32, Vec<Entry<u32>>>;
+
+    fn shape(entries: u32, events: u32) -> Shape {
+        Shape {
+            entries,
+            events,
+            sqhd: 0,
+            sqtail: 0,
+            flow_control: true,
+        }
+    }
+
+    fn table(s: Shape) -> Tab {
+        let mut v = Vec::new();
+        v.resize_with(s.slots() as usize, Entry::default);
+        Table::new(v, &s)
+    }
+
+    fn cqe(cid: u16, sqhd: u16) -> Cqe {
+        let mut c = [0; 16];
+        c[8..10].copy_from_slice(&sqhd.to_le_bytes());
+        c[12..14].copy_from_slice(&cid.to_le_bytes());
+        c
+    }
+
+    fn put(t: &mut Tab, data: bool, payload: u32) -> u16 {
+        t.allocate(Class::Normal, data, Deadline::NONE, payload)
+            .unwrap()
+    }
+
+    fn finished(p: Progress<'_, u32>) -> Finished<u32> {
+        match p {
+            Progress::Finished(f) => f,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn waiting(p: Progress<'_, u32>) -> bool {
+        matches!(p, Progress::Waiting { .. })
+    }
+
+    #[test]
+    fn three_events_in_any_order() {
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            let mut t = table(shape(4, 0));
+            let cid = put(&mut t, true, 42);
+            for (n, what) in order.into_iter().enumerate() {
+                let p = match what {
+                    0 => t.submitted(cid),
+                    1 => t.response(&cqe(cid, 1), true).unwrap(),
+                    _ => t.data(cid, DataOutcome::Short),
+                };
+                if n < 2 {
+                    assert!(waiting(p));
+                } else {
+                    let f = finished(p);
+                    assert_eq!(
+                        (f.payload, f.data, cqe_cid(&f.cqe)),
+                        (42, DataOutcome::Short, cid)
+                    );
+                }
+            }
+            assert!(t.is_idle());
+        }
+    }
+
+    #[test]
+    fn identifiers_are_reused_last_in_first_out() {
+        let mut t = table(shape(5, 0));
+        let ids: Vec<u16> = (0..4).map(|i| put(&mut t, false, i)).collect();
+        assert_eq!(ids, [0, 1, 2, 3]);
+        assert!(!t.has_room());
+        assert_eq!(t.allocate(Class::Normal, false, Deadline::NONE, 9), Err(9));
+        for cid in [2, 0] {
+            assert!(waiting(t.submitted(cid)));
+            finished(t.response(&cqe(cid, 0), true).unwrap());
+        }
+        assert_eq!([put(&mut t, false, 0), put(&mut t, false, 0)], [0, 2]);
+    }
+
+    #[test]
+    fn bad_identifiers() {
+        let mut t = table(shape(32, 8));
+        assert_eq!(t.len(), 39);
+        assert_eq!(
+            t.response(&cqe(39, 0), true).unwrap_err(),
+            CidError::Invalid
+        );
+        assert_eq!(
+            t.response(&cqe(0xffff, 0), true).unwrap_err(),
+            CidError::Invalid
+        );
+        assert_eq!(
+            t.response(&cqe(38, 0), true).unwrap_err(),
+            CidError::Inactive
+        );
+        let cid = put(&mut t, true, 1);
+        assert!(waiting(t.response(&cqe(cid, 0), true).unwrap()));
+        assert_eq!(
+            t.response(&cqe(cid, 0), true).unwrap_err(),
+            CidError::Inactive
+        );
+        assert!(matches!(
+            t.data(7, DataOutcome::Complete),
+            Progress::Unexpected
+        ));
+        assert!(matches!(t.submitted(7), Progress::Unexpected));
+        assert!(matches!(t.abort(cid), Progress::Unexpected));
+    }
+
+    #[test]
+    fn events_do_not_starve_commands_nor_the_other_way_round() {
+        let mut t = table(shape(3, 2));
+        put(&mut t, false, 0);
+        put(&mut t, false, 1);
+        assert!(t.allocate(Class::Normal, false, Deadline::NONE, 2).is_err());
+        assert!(t.allocate(Class::Event, false, Deadline::NONE, 3).is_ok());
+        assert!(t.allocate(Class::Event, false, Deadline::NONE, 4).is_ok());
+        assert!(t.allocate(Class::Event, false, Deadline::NONE, 5).is_err());
+    }
+
+    #[test]
+    fn tail_and_head_wrap_at_the_queue_size() {
+        let mut t = table(Shape {
+            entries: 3,
+            events: 4,
+            sqhd: 2,
+            sqtail: 2,
+            flow_control: true,
+        });
+        let cid = put(&mut t, false, 0);
+        assert_eq!((t.sq_tail(), t.sq_head()), (0, 2));
+        t.submitted(cid);
+        finished(t.response(&cqe(cid, 1), true).unwrap());
+        assert_eq!(t.sq_head(), 1);
+        // A head outside the queue, and one that the transport made up, are ignored.
+        for (sqhd, valid) in [(3, true), (0xffff, true), (0, false)] {
+            let cid = put(&mut t, false, 0);
+            t.submitted(cid);
+            finished(t.response(&cqe(cid, sqhd), valid).unwrap());
+            assert_eq!(t.sq_head(), 1);
+        }
+        assert_eq!(t.commands(), 4);
+    }
+
+    #[test]
+    fn without_flow_control_the_head_counts_responses() {
+        let mut t = table(Shape {
+            flow_control: false,
+            ..shape(2, 0)
+        });
+        for expect in [1, 0, 1] {
+            let cid = put(&mut t, false, 0);
+            t.submitted(cid);
+            finished(t.response(&cqe(cid, 0xffff), true).unwrap());
+            assert_eq!(t.sq_head(), expect);
+        }
+    }
+
+    #[test]
+    fn abort_waits_for_the_data() {
+        let mut t = table(shape(4, 0));
+        let with = put(&mut t, true, 1);
+        let without = put(&mut t, false, 2);
+        t.submitted(with);
+        t.submitted(without);
+        assert!(waiting(t.abort(with)));
+        let f = finished(t.abort(without));
+        assert_eq!(cqe_status(&f.cqe), ABORTED_BY_HOST);
+        assert_eq!(cqe_cid(&f.cqe), without);
+        let f = finished(t.data(with, DataOutcome::Failed(53)));
+        assert_eq!(
+            (cqe_status(&f.cqe), f.data),
+            (ABORTED_BY_HOST, DataOutcome::Failed(53))
+        );
+        assert!(t.is_idle());
+    }
+
+    #[test]
+    fn overdue_commands() {
+        let mut t = table(shape(4, 0));
+        put(&mut t, false, 0);
+        let cid = t
+            .allocate(Class::Normal, false, Deadline::after(0, 10), 1)
+            .unwrap();
+        assert_eq!(t.overdue(10), None);
+        assert_eq!(t.overdue(11), Some(cid));
+        t.submitted(cid);
+        finished(t.response(&cqe(cid, 0), true).unwrap());
+        assert_eq!(t.overdue(11), None);
+    }
+
+    #[test]
+    fn large_queues_have_bounded_tables() {
+        assert_eq!(shape(65536, 8).slots(), MAX_SLOTS + 8);
+        assert_eq!(shape(2, 0).slots(), 1);
+        assert_eq!(shape(0, 0).slots(), 1);
+        assert_eq!(
+            cqe_dw0(&[1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            0x0403_0201
+        );
+    }
+}
