@@ -2,4 +2,6 @@
 // Copyright (c) 2026 The nvmf-rs authors
 
 //! The NVMe over Fabrics controller, a front end of ctl(4).
-#![no_std]
+#![cfg_attr(not(test), no_std)]
+
+pub mod proto;
