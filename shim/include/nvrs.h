@@ -15,5 +15,7 @@
 #include "nvrs_mbuf.h"
 #include "nvrs_sock.h"
 #include "nvrs_xport.h"
+#include "nvrs_host.h"
+#include "nvrs_ctl.h"
 
 #endif /* !_NVRS_H_ */
