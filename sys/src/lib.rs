@@ -3,3 +3,22 @@
 
 //! NVMe over Fabrics wire formats and safe wrappers over the FreeBSD kernel shim.
 #![no_std]
+
+pub mod conn;
+pub mod context;
+pub mod errno;
+pub mod ffi;
+pub mod log;
+pub mod mbuf;
+pub mod mem;
+pub mod memdesc;
+pub mod nv;
+pub mod sync;
+pub mod task;
+pub mod time;
+pub mod xport;
+
+pub use context::{CanSleep, Wait};
+pub use errno::{Errno, Result};
+pub use sync::Global;
+pub mod wire;
