@@ -8,8 +8,8 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use memoffset::offset_of;
 use sys::wire::identify::{IdentifyController, IdentifyNamespace};
@@ -454,6 +454,30 @@ fn constants(c: &mut String) {
     eq("NVMF_PROP_CSTS", fabrics::property::CSTS.into());
 }
 
+/// Starts `clang` on its standard input.
+fn check(clang: &str, include: &Path, sysdir: &Path) -> Option<Child> {
+    Command::new(clang)
+        .args([
+            "--target=x86_64-unknown-freebsd15.0",
+            "-D_KERNEL",
+            "-DKLD_MODULE",
+            "-ffreestanding",
+            "-nostdinc",
+        ])
+        .args(["-std=gnu17", "-w", "-fsyntax-only", "-x", "c"])
+        .arg("-I")
+        .arg(include)
+        .arg("-I")
+        .arg(sysdir)
+        .arg("-I")
+        .arg(sysdir.join("contrib/ck/include"))
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()
+}
+
 #[test]
 fn c_headers_agree() {
     let Some(sysdir) = std::env::var_os("SYSDIR").map(PathBuf::from) else {
@@ -469,26 +493,8 @@ fn c_headers_agree() {
     for opt in ["opt_global.h", "opt_sched.h"] {
         std::fs::write(include.join(opt), "").unwrap();
     }
-    let child = Command::new("clang")
-        .args([
-            "--target=x86_64-unknown-freebsd15.0",
-            "-D_KERNEL",
-            "-ffreestanding",
-            "-nostdinc",
-            "-std=gnu17",
-        ])
-        .args(["-w", "-fsyntax-only", "-x", "c"])
-        .arg("-I")
-        .arg(&include)
-        .arg("-I")
-        .arg(&sysdir)
-        .arg("-I")
-        .arg(sysdir.join("contrib/ck/include"))
-        .arg("-")
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
+    let clang = ["clang", "clang-19", "clang-18", "clang-17"];
+    let Some(mut child) = clang.iter().find_map(|c| check(c, &include, &sysdir)) else {
         println!("skipped: no clang");
         return;
     };
