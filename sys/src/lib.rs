@@ -4,14 +4,19 @@
 //! NVMe over Fabrics wire formats and safe wrappers over the FreeBSD kernel shim.
 #![no_std]
 
+pub mod bio;
+pub mod cam;
+pub mod cdev;
 pub mod conn;
 pub mod context;
+pub mod ctl;
 pub mod errno;
 pub mod ffi;
 pub mod log;
 pub mod mbuf;
 pub mod mem;
 pub mod memdesc;
+pub mod newbus;
 pub mod nv;
 pub mod sync;
 pub mod task;
