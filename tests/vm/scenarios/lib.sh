@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Copyright (c) 2026 The nvmf-rs authors
+#
+# Functions that the scenarios share.  A scenario's standard output goes to a
+# log; only cases and notes go to the console, because a serial port is slow.
+
+NVMF_RUST=${NVMF_RUST-}
+NQN=nqn.2014-08.org.nvmexpress:vmtest
+PORT=4420
+DISCOVERY=8009
+: ${WAIT:=60}
+
+say() {
+	echo "$*"
+	echo "$*" > /dev/console
+}
+
+note() {
+	say "NOTE $*"
+}
+
+ok() {
+	echo "CASE $1 ok" >> $OUT/cases.txt
+	say "CASE $1 ok"
+}
+
+fail() {
+	_name=$1
+	shift
+	echo "CASE $_name FAIL $*" >> $OUT/cases.txt
+	say "CASE $_name FAIL $*"
+}
+
+# check NAME COMMAND...: ok if the command succeeds; its output is the log.
+check() {
+	_case=$1
+	shift
+	if "$@" > $OUT/$_case.log 2>&1; then
+		ok $_case
+	else
+		fail $_case "$(tail -n 1 $OUT/$_case.log)"
+		return 1
+	fi
+}
+
+# Poll until a command succeeds, for at most $WAIT seconds.
+until_true() {
+	_n=0
+	until "$@" > /dev/null 2>&1; do
+		_n=$((_n + 1))
+		if [ $_n -ge $((WAIT * 4)) ]; then
+			echo "not within $WAIT s: $*"
+			return 1
+		fi
+		sleep 0.25
+	done
+}
+
+# bounded SECONDS COMMAND...: a command that must not take longer.
+bounded() {
+	_limit=$1
+	shift
+	timeout -k 5 $_limit "$@"
+}
+
+#
+# Modules.
+#
+module_file() {
+	case $1 in
+	transport)	echo nvmf_transport ;;
+	tcp)		echo nvmf_tcp ;;
+	host)		echo nvmf ;;
+	target)		echo nvmft ;;
+	esac
+}
+
+is_rust() {
+	case " $NVMF_RUST " in
+	*" $1 "*)	return 0 ;;
+	esac
+	return 1
+}
+
+module_path() {
+	if is_rust $1; then
+		echo /tmp/t/rust/$(module_file $1).ko
+	else
+		echo /boot/kernel/$(module_file $1).ko
+	fi
+}
+
+loaded() {
+	kldstat -q -n $(module_file $1).ko
+}
+
+# Load the named modules from where NVMF_RUST says; the transport comes first
+# so that no dependency is resolved from the module path.
+load() {
+	for _m in "$@"; do
+		if [ $_m = target ]; then
+			kldload -n ctl || return 1
+		fi
+		loaded $_m && continue
+		kldload $(module_path $_m) || return 1
+	done
+}
+
+unload() {
+	for _m in "$@"; do
+		loaded $_m || continue
+		# The base system's transport cannot be unloaded.
+		[ $_m = transport ] && ! is_rust transport && continue
+		kldunload $(module_file $_m) || return 1
+	done
+}
+
+load_all() {
+	load transport tcp host target
+}
+
+unload_all() {
+	unload target host tcp transport
+}
+
+#
+# The controller side: CTL LUNs and nvmfd(8) in kernel mode.
+#
+# lun ID BACKEND SIZE BLOCKSIZE: file-backed for "block", else a RAM disk.
+lun() {
+	if [ $2 = block ]; then
+		[ -f $W/lun$1 ] || truncate -s $3 $W/lun$1 || return 1
+		ctladm create -b block -o file=$W/lun$1 -B $4 -l $1 \
+		    -S SERIAL$1 -d DEVICE$1
+	else
+		ctladm create -b ramdisk -s $3 -o capacity=$3 -B $4 -l $1 \
+		    -S SERIAL$1 -d DEVICE$1
+	fi
+}
+
+remove_lun() {
+	ctladm remove -b $1 -l $2
+}
+
+listening() {
+	netstat -an -p tcp -f inet | grep -q "[.]$1 .*LISTEN"
+}
+
+# Extra arguments allow digests and so on.
+start_nvmfd() {
+	nvmfd -d -K -F -p $PORT -P $DISCOVERY -n $NQN "$@" \
+	    > $OUT/nvmfd.log 2>&1 &
+	NVMFD=$!
+	until_true listening $PORT
+}
+
+stop_nvmfd() {
+	[ -n "$NVMFD" ] || return 0
+	kill $NVMFD
+	wait $NVMFD 2>/dev/null
+	NVMFD=
+	until_true port_gone
+}
+
+port_gone() {
+	! ctladm portlist -f nvmf 2>/dev/null | grep -q nvmf
+}
+
+#
+# The host side.
+#
+disk_of() {
+	# The nda disks at a controller, in the order of their namespaces.
+	camcontrol devlist -v | awk -v c="$1" '
+	    /^scbus/ { here = ($3 == c) }
+	    here && /<.*>/ {
+		if (match($0, /\([^)]*\)/)) {
+			n = split(substr($0, RSTART + 1, RLENGTH - 2), f, ",");
+			for (i = 1; i <= n; i++)
+				if (f[i] ~ /^nda/) print f[i];
+		}
+	    }'
+}
+
+disks() {
+	ls /dev | grep '^nda[0-9]*$' | sort
+}
+
+have_disks() {
+	[ $(disks | wc -l) -eq $1 ]
+}
+
+no_controller() {
+	! ls /dev/nvme[0-9]* > /dev/null 2>&1
+}
+
+connect() {
+	bounded 60 nvmecontrol connect "$@" 127.0.0.1:$PORT $NQN
+}
+
+disconnect_all() {
+	bounded 60 nvmecontrol disconnect-all
+}
+
+no_association() {
+	! ctladm nvlist | grep -q '^ *[0-9]'
+}
+
+#
+# What must come back to where it was.
+#
+kernel_messages() {
+	dmesg -c
+}
+
+# Allocations of our malloc types: "type inuse memuse" per line.
+malloc_use() {
+	vmstat -m | awk '{
+		for (i = 1; i <= NF; i++)
+			if ($i ~ /^(nvmf|nvmft|nvmf_tcp|nvmf_xport|nvmf_transport)$/)
+				print $i, $(i + 1), $(i + 2)
+	}'
+}
+
+mbuf_use() {
+	vmstat -z | awk -F'[:,]' '$1 ~ /^mbuf/ {
+		gsub(/ /, "", $4); print $1, $4
+	}'
+}
+
+# KiB that the network holds now.
+network_kb() {
+	netstat -m | awk '/bytes allocated to network/ {
+		split($1, f, "/"); sub(/K/, "", f[1]); print f[1]
+	}'
+}
+
+# Whatever a failed scenario left behind, so that the next one can start.
+cleanup() {
+	[ -n "$NVMFD" ] && kill $NVMFD 2>/dev/null
+	ls /dev/nvme[0-9]* > /dev/null 2>&1 && disconnect_all
+	sleep 1
+	for _l in $(ctladm devlist 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $2 ":" $1 }'); do
+		ctladm remove -b ${_l%%:*} -l ${_l##*:}
+	done
+}

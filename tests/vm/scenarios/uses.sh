@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Copyright (c) 2026 The nvmf-rs authors
+#
+# The six uses that the FreeBSD notes on NVMe over Fabrics describe, with the
+# unmodified tools.  What they and the kernel print is compared, line by line,
+# with what it was when all four modules were the base system's
+# (tests/vm/golden, recorded with RECORD=yes).
+
+. $T/lib.sh
+
+RELEASE=$(uname -r | sed 's/-.*//')
+
+# Numbers that depend on the moment or on the machine and not on the modules.
+normalise() {
+	sed -E \
+	    -e 's/scbus[0-9]+/scbusN/g' \
+	    -e 's/targ_port [0-9]+/targ_port N/g' \
+	    -e "s/$RELEASE/RELEASE/g" \
+	    -e 's/disconnected for [0-9]+ seconds?/disconnected for N seconds/' \
+	    -e 's/pass[0-9]+/passN/g' \
+	    -e 's/[[:space:]]+$//' \
+	    -e '/^[[:space:]]*$/d'
+}
+
+# run COMMAND...: show a command, its output and its status.
+run() {
+	echo "\$ $*"
+	bounded 60 "$@" 2>&1
+	echo "status $?"
+}
+
+messages() {
+	echo "kernel:"
+	kernel_messages | grep -E "^(nvme|nda|nvmft|NVMF|NVMe)[^ ]*"
+}
+
+# use NAME FUNCTION: record a transcript and compare it.
+use() {
+	kernel_messages > /dev/null
+	$2 > $W/$1.raw 2>&1
+	normalise < $W/$1.raw > $OUT/$1.golden
+	cp $W/$1.raw $OUT/
+	if [ -n "$RECORD" ]; then
+		ok $1
+		return
+	fi
+	if [ ! -f /tmp/t/golden/$1.golden ]; then
+		fail $1 "nothing recorded to compare with"
+		return
+	fi
+	if diff -u /tmp/t/golden/$1.golden $OUT/$1.golden > $OUT/$1.log; then
+		ok $1
+	else
+		fail $1 "$(grep -c '^[-+][^-+]' $OUT/$1.log) lines differ: $(
+		    grep '^[-+][^-+]' $OUT/$1.log | head -n 1)"
+	fi
+}
+
+use_discover() {
+	run nvmecontrol discover 127.0.0.1:$DISCOVERY
+	run nvmecontrol discover -v 127.0.0.1:$DISCOVERY
+	run nvmecontrol discover 127.0.0.1
+}
+
+use_connect() {
+	run nvmecontrol connect 127.0.0.1:$PORT $NQN
+	until_true have_disks 1
+	sleep 1
+	messages
+	ls /dev | grep '^nvme'
+	run nvmecontrol devlist
+	run camcontrol devlist
+	run diskinfo nda0
+	run camcontrol identify nda0
+	run sysctl -N dev.nvme.0
+	run dd if=/dev/nda0 of=/dev/null bs=1m count=4 status=none
+	run dd if=/dev/nvme0n1 of=/dev/null bs=64k count=4 status=none
+	messages
+}
+
+use_identify() {
+	run nvmecontrol identify nvme0
+	run nvmecontrol identify nvme0ns1
+	run nvmecontrol identify -n 1 nvme0
+	run nvmecontrol identify nda0
+	run nvmecontrol logpage -p 3 nvme0
+	run nvmecontrol reset nvme0
+	messages
+}
+
+use_disconnect() {
+	run nvmecontrol disconnect nvme0
+	until_true no_controller
+	messages
+	run nvmecontrol disconnect nvme0
+	run nvmecontrol disconnect-all
+	run nvmecontrol connect 127.0.0.1:$PORT $NQN
+	until_true have_disks 1
+	run nvmecontrol disconnect $NQN
+	until_true no_controller
+	run nvmecontrol connect -i 2 -F 127.0.0.1:$PORT $NQN
+	until_true have_disks 1
+	sleep 1
+	run sysctl -N dev.nvme.0
+	run nvmecontrol disconnect-all
+	until_true no_controller
+	run nvmecontrol connect 127.0.0.1:$PORT $NQN-unknown
+	run nvmecontrol connect 127.0.0.1:4 $NQN
+	ls /dev | grep '^n[vd][ma]'
+}
+
+use_connect_all() {
+	run nvmecontrol connect-all 127.0.0.1:$DISCOVERY
+	until_true have_disks 1
+	sleep 1
+	messages
+	run nvmecontrol devlist
+	run nvmecontrol disconnect-all
+	until_true no_controller
+}
+
+# The connection goes; device, disk and I/O stay; reconnect lets it go on.
+cut() {
+	$T/loadgen -f /dev/nda0 -s 7 -t 1 -b 48m -M 64k -z 32m \
+	    > $W/load.txt 2>&1 &
+	_load=$!
+	sleep 1
+	"$@" > $W/cut.txt 2>&1
+	until_true sh -c 'nvmecontrol devlist | grep -q disconnected'
+	sleep 2
+	kill -0 $_load && echo "I/O is pending"
+	ls /dev | grep -E '^(nvme0|nvme0n1|nda0)$'
+	run nvmecontrol devlist
+	run nvmecontrol reconnect nvme0 127.0.0.1:$PORT
+	wait $_load
+	echo "load status $?"
+	grep -o 'errors=.*' $W/load.txt
+	grep -v errors=0 $W/load.txt
+	run nvmecontrol devlist
+}
+
+drop_tcp() {
+	tcpdrop -l -a | grep " $PORT\$\| $PORT " | sh
+}
+
+use_reconnect() {
+	run nvmecontrol connect 127.0.0.1:$PORT $NQN
+	until_true have_disks 1
+	cut ctladm nvterminate -a
+	cut drop_tcp
+	messages | grep -E 'nvme0: established|associated|administrative|nda0: (removed|Serial)'
+	run nvmecontrol reconnect nvme0 127.0.0.1:$PORT
+	run nvmecontrol disconnect nvme0
+	until_true no_controller
+}
+
+use_target() {
+	run ctladm devlist
+	run ctladm portlist -f nvmf
+	run nvmecontrol connect 127.0.0.1:$PORT $NQN
+	until_true have_disks 1
+	run ctladm nvlist
+	run ctladm nvlist -v
+	run ctladm nvlist -x
+	run ctladm portlist -f nvmf -v
+	run ctladm portlist -f nvmf -i
+	messages | grep nvmft
+	run ctladm nvterminate -c 77
+	run ctladm nvterminate -c 0
+	until_true no_association
+	messages | grep nvmft
+	run nvmecontrol disconnect-all
+	until_true no_controller
+	run ctladm nvlist
+	run ctladm nvterminate -a
+}
+
+write_ctl_conf() {
+	cat <<EOF > $W/ctl.conf
+auth-group ag {
+	auth-type none
+}
+transport-group tg {
+	discovery-auth-group no-authentication
+	listen discovery-tcp 127.0.0.1:$DISCOVERY
+	listen tcp 127.0.0.1:$PORT
+	option HDGST true
+	option DDGST true
+}
+lun disk1 {
+	path $W/ctld1
+	size 16M
+	serial "CTLD0001"
+	device-id "CTLD 1"
+}
+controller $NQN {
+	auth-group ag
+	transport-group tg
+	namespace 1 disk1
+	$1
+}
+EOF
+	chmod 600 $W/ctl.conf
+}
+
+use_ctld() {
+	truncate -s 16m $W/ctld1
+	truncate -s 8m $W/ctld2
+	write_ctl_conf ""
+	run ctld -t -f $W/ctl.conf
+	run ctld -f $W/ctl.conf
+	until_true listening $PORT
+	run ctladm portlist -f nvmf
+	run nvmecontrol discover 127.0.0.1:$DISCOVERY
+	run nvmecontrol connect -g -G 127.0.0.1:$PORT $NQN
+	until_true have_disks 1
+	sleep 1
+	messages
+	run nvmecontrol devlist
+	run nvmecontrol identify nvme0
+	run dd if=/dev/nda0 of=/dev/null bs=1m status=none
+	# A namespace more, while connected: an event tells the host.
+	write_ctl_conf "namespace 2 { path $W/ctld2 ; serial \"CTLD0002\" ; device-id \"CTLD 2\" }"
+	kill -HUP $(cat /var/run/ctld.pid)
+	until_true have_disks 2
+	sleep 1
+	messages
+	run nvmecontrol devlist
+	run nvmecontrol disconnect-all
+	until_true no_controller
+	kill $(cat /var/run/ctld.pid)
+	until_true port_gone
+	run ctladm portlist -f nvmf
+	messages
+}
+
+check load load_all || exit 0
+if [ -n "$NVMF_RUST" ]; then
+	kldstat -v > $OUT/kldstat.txt
+fi
+lun 0 block 64m 512 > $OUT/lun.txt
+start_nvmfd -g -G || fail nvmfd "$(cat $OUT/nvmfd.log)"
+
+use discover use_discover
+use connect use_connect
+use identify use_identify
+use disconnect use_disconnect
+use connect-all use_connect_all
+use target use_target
+use reconnect use_reconnect
+stop_nvmfd
+remove_lun block 0 > /dev/null
+use ctld use_ctld
+cleanup
+check unload unload_all

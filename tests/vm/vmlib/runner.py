@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Copyright (c) 2026 The nvmf-rs authors
+
+"""Start guests and run scenarios in them."""
+
+import dataclasses
+import pathlib
+import shlex
+import time
+
+from . import archive, console, report, trouble
+
+RESULTS_SIZE = 64 << 20
+
+
+@dataclasses.dataclass
+class Options:
+    qemu: str
+    accelerated: bool
+    memory: int
+    cpus: int
+    append: str
+    factor: float
+    work: pathlib.Path
+    extra: list
+    allow: list
+    patience: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    kernel: pathlib.Path | None
+    root: pathlib.Path
+
+
+def run_boot(boot, inputs, input_archive, options, out):
+    """All scenarios of one boot; failures go to the report and end it."""
+    folder = options.work / boot.name
+    folder.mkdir(parents=True, exist_ok=True)
+    results = folder / "results.img"
+    archive.blank(results, RESULTS_SIZE)
+    kernel = inputs.debug_kernel if boot.debug else inputs.kernel
+    files = Files(kernel, inputs.root)
+    start = time.monotonic()
+    with console.Guest(files, input_archive, results, folder / "console.log", options) as guest:
+        try:
+            guest.login(300 * options.factor)
+            setup(guest, options)
+            print(f"# {boot.name}: booted in {time.monotonic() - start:.0f} s", file=out.out)
+            for run in boot.runs:
+                run_scenario(guest, boot, run, folder, results, options, out)
+        except (console.GuestError, OSError) as error:
+            out.fail(boot.name, "guest", str(error))
+            if "within" in str(error):
+                guest.interrogate()
+            out.quote(f"console of {boot.name}", guest.text)
+        else:
+            guest.send("sync; halt -p || shutdown -p now")
+            guest.settle(20 * options.patience)
+    print(f"# {boot.name}: {time.monotonic() - start:.0f} s", file=out.out, flush=True)
+
+
+def setup(guest, options):
+    seconds = 120 * options.factor
+    guest.run("mount -u -o rw / 2>/dev/null", seconds)
+    output, status = guest.run(
+        "mkdir -p /tmp/t && tar -xf /dev/vtbd1 -C /tmp/t && sh /tmp/t/t/setup.sh", seconds
+    )
+    if status != 0:
+        raise console.GuestError(f"set-up failed: {output.strip()}")
+
+
+def run_scenario(guest, boot, run, folder, results, options, out):
+    prefix = f"{boot.name}/{run.name}"
+    env = " ".join(f"{k}={shlex.quote(v)}" for k, v in run.env.items())
+    at = len(guest.text)
+    start = time.monotonic()
+    error = None
+    try:
+        _, status = guest.run(
+            f"env {env} sh /tmp/t/t/run.sh {run.scenario}", run.seconds * options.factor
+        )
+        if status != 0:
+            error = f"run.sh exited with status {status}"
+    except console.GuestError as e:
+        error = e
+    text = guest.text[at:]
+    logs = folder / run.name.replace(":", "-").replace("=", "-")
+    recorded = ""
+    if archive.read(results, logs) and (logs / "cases.txt").exists():
+        recorded = (logs / "cases.txt").read_text(errors="replace")
+        if (logs / "scenario.txt").read_text().strip() != run.scenario:
+            recorded = ""
+    cases = report.parse(text + "\n" + recorded)
+    for case in cases:
+        out.add(prefix, case)
+        log = logs / f"{case.name}.log"
+        if case.verdict == "FAIL" and log.exists():
+            out.quote(f"{case.name}.log", log.read_text(errors="replace"), 40)
+    bad = trouble.trouble(text, options.allow)
+    if bad:
+        out.fail(prefix, "console", bad[0])
+        out.quote("console", text, 80)
+    print(f"# {prefix}: {time.monotonic() - start:.0f} s", file=out.out, flush=True)
+    if isinstance(error, console.GuestError):
+        raise error
+    if error or not cases:
+        out.fail(prefix, "scenario", error or "no case was reported")
+        out.quote("console", text, 40)
