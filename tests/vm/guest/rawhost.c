@@ -27,175 +27,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pdu.h"
+#include "assoc.h"
 
-#define	CC_ENABLE	0x00460001	/* IOCQES 4, IOSQES 6, EN */
-#define	DYNAMIC		0xffff
-#define	IO_QSIZE	16
 #define	WRITE_LEN	16384
 
-struct assoc {
-	int		admin;
-	int		io;
-	uint16_t	cntlid;
-	uint16_t	cid;
-	struct pdu	pdu;
-};
-
-static int port = 4420;
-static const char *subnqn;
-static int timeout_ms = 5000;
+int port = 4420;
+const char *subnqn;
+int timeout_ms = 5000;
 static unsigned int hold_seconds;
-
-static const char *const hostnqn =
-    "nqn.2014-08.org.nvmexpress:uuid:3f6c1b10-6d6e-4b8f-9a40-0a0b0c0d0e0f";
-
-static int
-ic_open(struct pdu *pdu, int sndbuf)
-{
-	uint8_t ic[PDU_IC_LEN] = { 0 };
-	int fd;
-
-	fd = tcp_connect(port, sndbuf);
-	pdu_header(ic, PDU_ICREQ, 0, PDU_IC_LEN, 0, PDU_IC_LEN);
-	put32(ic + 12, 1);
-	if (!send_all(fd, ic, sizeof(ic)) ||
-	    recv_pdu(fd, pdu, timeout_ms) != RECV_PDU ||
-	    pdu->buf[0] != PDU_ICRESP)
-		errx(2, "no ICResp");
-	return (fd);
-}
-
-/* A command capsule without data: SGL of the transport type, length len. */
-static void
-command(uint8_t *p, uint8_t opcode, uint16_t cid, uint32_t nsid, uint32_t len)
-{
-	memset(p, 0, PDU_CMD_LEN);
-	pdu_header(p, PDU_CMD, 0, PDU_CMD_LEN, 0, PDU_CMD_LEN);
-	p += PDU_CH_LEN;
-	p[0] = opcode;
-	p[1] = 0x40;
-	put16(p + 2, cid);
-	put32(p + 4, nsid);
-	put32(p + 32, len);
-	p[39] = SGL_TRANSPORT;
-}
-
-static enum recv_result
-exchange(int fd, const void *p, size_t len, struct pdu *pdu)
-{
-	if (!send_all(fd, p, len))
-		return (RECV_CLOSED);
-	return (recv_pdu(fd, pdu, timeout_ms));
-}
-
-/* Like exchange, but returns the response and skips data sent before it. */
-static enum recv_result
-submit(int fd, const uint8_t *p, size_t len, struct pdu *pdu)
-{
-	enum recv_result result;
-
-	result = exchange(fd, p, len, pdu);
-	while (result == RECV_PDU && pdu->buf[0] == PDU_C2H_DATA) {
-		if ((pdu->buf[1] & PDU_F_SUCCESS) != 0) {
-			memset(pdu->buf, 0, PDU_RESP_LEN);
-			pdu->buf[0] = PDU_RESP;
-			break;
-		}
-		result = recv_pdu(fd, pdu, timeout_ms);
-	}
-	return (result);
-}
-
-static enum recv_result
-fabrics_connect(int fd, struct pdu *pdu, uint16_t qid, uint16_t cntlid,
-    const char *nqn, uint8_t hostid)
-{
-	uint8_t p[PDU_CMD_LEN + 1024];
-	uint8_t *sqe = p + PDU_CH_LEN, *data = p + PDU_CMD_LEN;
-
-	memset(p, 0, sizeof(p));
-	command(p, OPC_FABRICS, 0, 0, 1024);
-	pdu_header(p, PDU_CMD, 0, PDU_CMD_LEN, PDU_CMD_LEN, sizeof(p));
-	sqe[4] = FC_CONNECT;
-	sqe[39] = SGL_ICD;
-	put16(sqe + 42, qid);
-	put16(sqe + 44, (qid == 0 ? 32 : IO_QSIZE) - 1);
-	sqe[46] = 0x04;				/* no SQ flow control */
-	put32(sqe + 48, qid == 0 ? 120000 : 0);
-	memset(data, hostid, 16);
-	put16(data + 16, cntlid);
-	strlcpy((char *)data + 256, nqn, 256);
-	strlcpy((char *)data + 512, hostnqn, 256);
-	return (exchange(fd, p, sizeof(p), pdu));
-}
-
-static enum recv_result
-property(int fd, struct pdu *pdu, uint8_t type, uint8_t size, uint32_t reg,
-    uint64_t value)
-{
-	uint8_t p[PDU_CMD_LEN];
-
-	command(p, OPC_FABRICS, 1, 0, 0);
-	p[PDU_CH_LEN + 4] = type;
-	p[PDU_CH_LEN + 40] = size;
-	put32(p + PDU_CH_LEN + 44, reg);
-	put64(p + PDU_CH_LEN + 48, value);
-	return (exchange(fd, p, sizeof(p), pdu));
-}
-
-static enum recv_result
-set_queues(int fd, struct pdu *pdu, uint16_t n)
-{
-	uint8_t p[PDU_CMD_LEN];
-
-	command(p, OPC_SET_FEAT, 2, 0, 0);
-	put32(p + PDU_CH_LEN + 40, 0x07);
-	put32(p + PDU_CH_LEN + 44, (n - 1) | (uint32_t)(n - 1) << 16);
-	return (exchange(fd, p, sizeof(p), pdu));
-}
-
-static void
-must(enum recv_result result, struct pdu *pdu, const char *what)
-{
-	if (result != RECV_PDU || pdu->buf[0] != PDU_RESP ||
-	    cqe_status(pdu->buf + PDU_CH_LEN) != 0)
-		errx(3, "%s: %s", what, result_string(result, pdu));
-}
-
-static void
-open_admin(struct assoc *a, bool enable)
-{
-	memset(a, 0, sizeof(*a));
-	a->io = -1;
-	a->admin = ic_open(&a->pdu, 0);
-	must(fabrics_connect(a->admin, &a->pdu, 0, DYNAMIC, subnqn, 0x5a),
-	    &a->pdu, "admin connect");
-	a->cntlid = get16(a->pdu.buf + PDU_CH_LEN);
-	if (enable)
-		must(property(a->admin, &a->pdu, FC_PROP_SET, 0, REG_CC,
-		    CC_ENABLE), &a->pdu, "enable");
-}
-
-static void
-open_io(struct assoc *a, uint16_t queues)
-{
-	open_admin(a, true);
-	must(set_queues(a->admin, &a->pdu, queues), &a->pdu, "set queues");
-	a->io = ic_open(&a->pdu, 0);
-	must(fabrics_connect(a->io, &a->pdu, 1, a->cntlid, subnqn, 0x5a),
-	    &a->pdu, "I/O connect");
-}
-
-static void
-close_assoc(struct assoc *a)
-{
-	if (a->io >= 0)
-		close(a->io);
-	close(a->admin);
-	free(a->pdu.buf);
-	a->pdu.buf = NULL;
-}
 
 static const char *
 answer(enum recv_result result, struct pdu *pdu)
@@ -506,20 +345,10 @@ case_connect_close(void)
 {
 	struct pdu pdu = { 0 };
 	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
-	uint8_t p[PDU_CMD_LEN + 1024];
-	uint8_t *data = p + PDU_CMD_LEN;
+	uint8_t p[CONNECT_LEN];
 	int fd, i;
 
-	memset(p, 0, sizeof(p));
-	command(p, OPC_FABRICS, 0, 0, 1024);
-	pdu_header(p, PDU_CMD, 0, PDU_CMD_LEN, PDU_CMD_LEN, sizeof(p));
-	p[PDU_CH_LEN + 4] = FC_CONNECT;
-	p[PDU_CH_LEN + 39] = SGL_ICD;
-	put16(p + PDU_CH_LEN + 44, 31);
-	memset(data, 0x5a, 16);
-	put16(data + 16, DYNAMIC);
-	strlcpy((char *)data + 256, subnqn, 256);
-	strlcpy((char *)data + 512, hostnqn, 256);
+	connect_capsule(p, 0, DYNAMIC, subnqn, 0x5a);
 	for (i = 0; i < 50; i++) {
 		fd = ic_open(&pdu, 0);
 		send_all(fd, p, sizeof(p));
