@@ -11,7 +11,6 @@ use core::ffi::{CStr, c_void};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
-use core::ops::Deref;
 use core::ptr::{self, NonNull};
 
 use crate::context::{CanSleep, Wait};
@@ -92,6 +91,7 @@ impl<P, Q: Send + Sync> CtlPort<P, Q> {
     }
 
     /// Submits a command for `lun` (namespace ID minus one). It may complete before this returns.
+    #[allow(clippy::too_many_arguments)]
     pub fn submit(
         &self,
         admin: bool,
@@ -220,7 +220,11 @@ impl<Q: Send + Sync> DataMove<Q> {
     /// The command as CTL has it.
     pub fn sqe(&self) -> [u8; 64] {
         // SAFETY: the request holds a command of 64 bytes.
-        unsafe { ffi::nvrs_ctl_io_sqe(self.io.as_ptr()).cast::<[u8; 64]>().read() }
+        unsafe {
+            ffi::nvrs_ctl_io_sqe(self.io.as_ptr())
+                .cast::<[u8; 64]>()
+                .read()
+        }
     }
 
     /// The data to send, by reference where CTL allows that.
@@ -478,8 +482,8 @@ impl<'a> CText<'a> {
     ///
     /// `buf` points to `len` writable bytes that nobody else uses during `'a`.
     pub unsafe fn from_raw(buf: *mut core::ffi::c_char, len: usize) -> Self {
-        // SAFETY: the caller's promise; an empty slice if there is no buffer.
         let buf = match NonNull::new(buf.cast::<u8>()) {
+            // SAFETY: the caller's promise.
             Some(p) => unsafe { core::slice::from_raw_parts_mut(p.as_ptr(), len) },
             None => &mut [],
         };
@@ -502,6 +506,12 @@ impl fmt::Write for CText<'_> {
     }
 }
 
+/// Whether a handoff's parameters of a queue pair are complete and in range.
+pub fn valid_qpair_params(params: NvRef<'_>) -> bool {
+    // SAFETY: live list.
+    unsafe { ffi::nvmf_validate_qpair_nvlist(params.as_ptr(), true) }
+}
+
 /// The operating system's name and release.
 pub fn os_names() -> (&'static [u8], &'static [u8]) {
     let (mut name, mut release) = (ptr::null(), ptr::null());
@@ -519,11 +529,4 @@ pub fn os_names() -> (&'static [u8], &'static [u8]) {
 pub fn page_size() -> u32 {
     // SAFETY: no preconditions.
     unsafe { ffi::nvrs_page_size() }
-}
-
-impl<Q> Deref for Completed<Q> {
-    type Target = Q;
-    fn deref(&self) -> &Q {
-        &self.owner
-    }
 }

@@ -114,14 +114,18 @@ impl Refused {
 impl Display for Refused {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Disabled(opcode) => write!(f, "Unsupported admin opcode {opcode:#x} while disabled"),
+            Self::Disabled(opcode) => {
+                write!(f, "Unsupported admin opcode {opcode:#x} while disabled")
+            }
             Self::Opcode(opcode) => write!(f, "Unsupported admin opcode {opcode:#x}"),
             Self::Fabrics(kind) => write!(f, "Unsupported fabrics command {kind:#x}"),
             Self::Connect => f.write_str("CONNECT command on connected admin queue"),
             Self::Disconnect => f.write_str("DISCONNECT command on admin queue"),
             Self::LogPage(lid) => write!(f, "Unsupported page {lid:#x} for GET_LOG_PAGE"),
             Self::Cns(cns) => write!(f, "Unsupported CNS {cns:#x} for IDENTIFY"),
-            Self::IdentifyLength(len, cns) => write!(f, "Invalid length {len} for IDENTIFY with CNS {cns:#x}"),
+            Self::IdentifyLength(len, cns) => {
+                write!(f, "Invalid length {len} for IDENTIFY with CNS {cns:#x}")
+            }
             Self::Status(_) => Ok(()),
         }
     }
@@ -147,7 +151,10 @@ pub fn decode(sqe: &Sqe, data_len: u64, enabled: bool) -> Result<AdminCommand, R
         admin::IDENTIFY => decode_identify(sqe, data_len).map(AdminCommand::Identify),
         admin::ABORT => {
             let cdw10 = sqe.cdw10.get();
-            Ok(AdminCommand::Abort { sqid: cdw10 as u16, cid: (cdw10 >> 16) as u16 })
+            Ok(AdminCommand::Abort {
+                sqid: cdw10 as u16,
+                cid: (cdw10 >> 16) as u16,
+            })
         }
         admin::SET_FEATURES => Ok(AdminCommand::SetFeatures),
         admin::GET_FEATURES => Ok(AdminCommand::GetFeatures),
@@ -250,9 +257,7 @@ fn decode_identify(sqe: &Sqe, data_len: u64) -> Result<Identify, Refused> {
         return Err(Refused::IdentifyLength(data_len, kind));
     }
     match wanted {
-        Identify::ActiveList(NSID_LIMIT..) => {
-            Err(Refused::Status(Status::INVALID_FIELD))
-        }
+        Identify::ActiveList(NSID_LIMIT..) => Err(Refused::Status(Status::INVALID_FIELD)),
         Identify::Namespace(0) | Identify::Descriptors(0 | NSID_ALL) => {
             Err(Refused::Status(Status::INVALID_NAMESPACE_OR_FORMAT))
         }
@@ -274,7 +279,10 @@ mod tests {
     fn only_fabrics_while_disabled() {
         let r = decode(&Sqe::keep_alive(), 0, false);
         assert_eq!(r, Err(Refused::Disabled(0x18)));
-        assert_eq!(r.unwrap_err().to_string(), "Unsupported admin opcode 0x18 while disabled");
+        assert_eq!(
+            r.unwrap_err().to_string(),
+            "Unsupported admin opcode 0x18 while disabled"
+        );
         assert_eq!(status(r), Status::COMMAND_SEQUENCE_ERROR);
         assert_eq!(
             decode(&Sqe::property_get(property::CSTS, false), 0, false),
@@ -298,9 +306,15 @@ mod tests {
             let r = decode(&Sqe::property_get(ofst, wide), 0, true);
             assert_eq!(r.is_ok(), ok, "{ofst:#x}");
         }
-        assert_eq!(decode(&Sqe::property_set(property::CC, 5), 0, true), Ok(AdminCommand::WriteCc(5)));
+        assert_eq!(
+            decode(&Sqe::property_set(property::CC, 5), 0, true),
+            Ok(AdminCommand::WriteCc(5))
+        );
         for ofst in [property::CAP, property::VS, property::CSTS] {
-            assert_eq!(status(decode(&Sqe::property_set(ofst, 5), 0, true)), Status::INVALID_FIELD);
+            assert_eq!(
+                status(decode(&Sqe::property_set(ofst, 5), 0, true)),
+                Status::INVALID_FIELD
+            );
         }
     }
 
@@ -312,19 +326,31 @@ mod tests {
             decode(&s, 0, true)
         };
         assert_eq!(fabrics(fctype::CONNECT), Err(Refused::Connect));
-        assert_eq!(status(fabrics(fctype::DISCONNECT)), Status::INVALID_QUEUE_TYPE);
+        assert_eq!(
+            status(fabrics(fctype::DISCONNECT)),
+            Status::INVALID_QUEUE_TYPE
+        );
         assert_eq!(status(fabrics(fctype::AUTH_SEND)), Status::INVALID_OPCODE);
     }
 
     #[test]
     fn identify() {
         let id = |cns, nsid, len| decode(&Sqe::identify(cns, nsid), len, true);
-        assert_eq!(id(1, 0, 4096), Ok(AdminCommand::Identify(Identify::Controller)));
-        assert_eq!(id(2, 7, 4096), Ok(AdminCommand::Identify(Identify::ActiveList(7))));
+        assert_eq!(
+            id(1, 0, 4096),
+            Ok(AdminCommand::Identify(Identify::Controller))
+        );
+        assert_eq!(
+            id(2, 7, 4096),
+            Ok(AdminCommand::Identify(Identify::ActiveList(7)))
+        );
         assert_eq!(status(id(2, 0xffff_fffe, 4096)), Status::INVALID_FIELD);
         assert_eq!(status(id(2, 0xffff_ffff, 4096)), Status::INVALID_FIELD);
         assert_eq!(status(id(0, 0, 4096)), Status::INVALID_NAMESPACE_OR_FORMAT);
-        assert_eq!(id(0, NSID_ALL, 4096), Ok(AdminCommand::Identify(Identify::Namespace(NSID_ALL))));
+        assert_eq!(
+            id(0, NSID_ALL, 4096),
+            Ok(AdminCommand::Identify(Identify::Namespace(NSID_ALL)))
+        );
         assert_eq!(status(id(3, 0, 4096)), Status::INVALID_NAMESPACE_OR_FORMAT);
         assert_eq!(id(9, 0, 4096), Err(Refused::Cns(9)));
         for len in [0, 4095, 4097, u64::from(u32::MAX)] {
@@ -335,16 +361,34 @@ mod tests {
 
     #[test]
     fn log_page() {
-        let mut a = GetLogPage { lid: 2, lsp: 0, rae: false, numd: 127, lsi: 0, offset: 0, ot: false, csi: 0 };
-        assert!(matches!(decode(&Sqe::get_log_page(0, &a), 512, true), Ok(AdminCommand::GetLogPage(_))));
+        let mut a = GetLogPage {
+            lid: 2,
+            lsp: 0,
+            rae: false,
+            numd: 127,
+            lsi: 0,
+            offset: 0,
+            ot: false,
+            csi: 0,
+        };
+        assert!(matches!(
+            decode(&Sqe::get_log_page(0, &a), 512, true),
+            Ok(AdminCommand::GetLogPage(_))
+        ));
         a.lid = 0x99;
         let r = decode(&Sqe::get_log_page(0, &a), 512, true);
-        assert_eq!(r.unwrap_err().to_string(), "Unsupported page 0x99 for GET_LOG_PAGE");
+        assert_eq!(
+            r.unwrap_err().to_string(),
+            "Unsupported page 0x99 for GET_LOG_PAGE"
+        );
     }
 
     #[test]
     fn others() {
-        assert_eq!(decode(&Sqe::abort(3, 9), 0, true), Ok(AdminCommand::Abort { sqid: 3, cid: 9 }));
+        assert_eq!(
+            decode(&Sqe::abort(3, 9), 0, true),
+            Ok(AdminCommand::Abort { sqid: 3, cid: 9 })
+        );
         assert_eq!(decode(&Sqe::new(0x80), 0, true), Err(Refused::Opcode(0x80)));
         let mut fused = Sqe::keep_alive();
         fused.flags |= 1;
@@ -353,17 +397,26 @@ mod tests {
 
     #[test]
     fn io() {
-        assert_eq!(decode_io(&Sqe::read(5, 0, 1), 8), Ok(IoCommand::Submit { lun: 4 }));
+        assert_eq!(
+            decode_io(&Sqe::read(5, 0, 1), 8),
+            Ok(IoCommand::Submit { lun: 4 })
+        );
         for nsid in [0, 9, NSID_ALL] {
             let r = decode_io(&Sqe::flush(nsid), 8);
             assert_eq!(r.unwrap_err().status(), Status::INVALID_NAMESPACE_OR_FORMAT);
         }
         for opcode in [nvm::RESERVATION_REGISTER, nvm::COPY, 0x7f, 0xff] {
-            assert_eq!(decode_io(&Sqe::new(opcode), 8), Err(Refused::Opcode(opcode)));
+            assert_eq!(
+                decode_io(&Sqe::new(opcode), 8),
+                Err(Refused::Opcode(opcode))
+            );
         }
         let mut fused = Sqe::read(1, 0, 1);
         fused.flags |= 2;
-        assert_eq!(decode_io(&fused, 8), Err(Refused::Status(Status::INVALID_FIELD)));
+        assert_eq!(
+            decode_io(&fused, 8),
+            Err(Refused::Status(Status::INVALID_FIELD))
+        );
     }
 
     #[test]

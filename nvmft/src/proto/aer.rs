@@ -51,7 +51,12 @@ pub struct Aer {
 
 impl Default for Aer {
     fn default() -> Self {
-        Self { cids: [0; AER_MAX], count: 0, config: 0, event: Event::Idle }
+        Self {
+            cids: [0; AER_MAX],
+            count: 0,
+            config: 0,
+            event: Event::Idle,
+        }
     }
 }
 
@@ -125,7 +130,10 @@ impl Aer {
         let cid = *self.outstanding().first()?;
         self.abort(cid);
         self.event = Event::Reported { again: false };
-        Some(Notice { cid, cdw0: NS_NOTICE_CDW0 })
+        Some(Notice {
+            cid,
+            cdw0: NS_NOTICE_CDW0,
+        })
     }
 }
 
@@ -134,7 +142,10 @@ mod tests {
     use super::*;
 
     fn notice(cid: u16) -> Option<Notice> {
-        Some(Notice { cid, cdw0: NS_NOTICE_CDW0 })
+        Some(Notice {
+            cid,
+            cdw0: NS_NOTICE_CDW0,
+        })
     }
 
     fn enabled() -> Aer {

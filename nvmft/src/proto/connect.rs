@@ -77,7 +77,9 @@ impl IoRefusal {
             Self::HostNqn => invalid(cid, InvalidParam::HOSTNQN),
             Self::Qid => invalid(cid, InvalidParam::QID),
             Self::Qsize => invalid(cid, InvalidParam::SQSIZE),
-            Self::NotEnabled | Self::NoQueues | Self::Exists => Cqe::new(cid, Status::COMMAND_SEQUENCE_ERROR),
+            Self::NotEnabled | Self::NoQueues | Self::Exists => {
+                Cqe::new(cid, Status::COMMAND_SEQUENCE_ERROR)
+            }
         }
     }
 }
@@ -113,7 +115,9 @@ pub fn check_io(
     match ctx.state {
         State::Enabled => {}
         State::Disabled | State::ShutDown => return Err(IoRefusal::NotEnabled),
-        State::Resetting | State::ShuttingDown | State::Failed | State::Terminated => return Err(IoRefusal::Disabled),
+        State::Resetting | State::ShuttingDown | State::Failed | State::Terminated => {
+            return Err(IoRefusal::Disabled);
+        }
     }
     let queues = ctx.queues.ok_or(IoRefusal::NoQueues)?;
     let qid = cmd.qid.get();
@@ -191,22 +195,55 @@ mod tests {
         let other_id = [9; 16];
         let other_nqn = [b'y'; 256];
         let check = |hostid, hostnqn, state, queues, qid, qsize, exists| {
-            let ctx = IoContext { hostid, hostnqn, state, queues, max_qsize: 128 };
+            let ctx = IoContext {
+                hostid,
+                hostnqn,
+                state,
+                queues,
+                max_qsize: 128,
+            };
             check_io(&ctx, &cmd(qid), &d, qsize, |_| exists)
         };
         use IoRefusal::*;
         use State::*;
-        assert_eq!(check(&hostid, &hostnqn, Enabled, Some(2), 2, 128, false), Ok(()));
-        assert_eq!(check(&other_id, &other_nqn, Failed, None, 9, 999, true), Err(HostId));
-        assert_eq!(check(&hostid, &other_nqn, Failed, None, 9, 999, true), Err(HostNqn));
-        assert_eq!(check(&hostid, &hostnqn, Failed, None, 9, 999, true), Err(IoRefusal::Disabled));
+        assert_eq!(
+            check(&hostid, &hostnqn, Enabled, Some(2), 2, 128, false),
+            Ok(())
+        );
+        assert_eq!(
+            check(&other_id, &other_nqn, Failed, None, 9, 999, true),
+            Err(HostId)
+        );
+        assert_eq!(
+            check(&hostid, &other_nqn, Failed, None, 9, 999, true),
+            Err(HostNqn)
+        );
+        assert_eq!(
+            check(&hostid, &hostnqn, Failed, None, 9, 999, true),
+            Err(IoRefusal::Disabled)
+        );
         for state in [State::Disabled, ShutDown] {
-            assert_eq!(check(&hostid, &hostnqn, state, None, 9, 999, true), Err(NotEnabled));
+            assert_eq!(
+                check(&hostid, &hostnqn, state, None, 9, 999, true),
+                Err(NotEnabled)
+            );
         }
-        assert_eq!(check(&hostid, &hostnqn, Enabled, None, 9, 999, true), Err(NoQueues));
-        assert_eq!(check(&hostid, &hostnqn, Enabled, Some(2), 3, 999, true), Err(Qid));
-        assert_eq!(check(&hostid, &hostnqn, Enabled, Some(2), 2, 129, true), Err(Qsize));
-        assert_eq!(check(&hostid, &hostnqn, Enabled, Some(2), 2, 2, true), Err(Exists));
+        assert_eq!(
+            check(&hostid, &hostnqn, Enabled, None, 9, 999, true),
+            Err(NoQueues)
+        );
+        assert_eq!(
+            check(&hostid, &hostnqn, Enabled, Some(2), 3, 999, true),
+            Err(Qid)
+        );
+        assert_eq!(
+            check(&hostid, &hostnqn, Enabled, Some(2), 2, 129, true),
+            Err(Qsize)
+        );
+        assert_eq!(
+            check(&hostid, &hostnqn, Enabled, Some(2), 2, 2, true),
+            Err(Exists)
+        );
     }
 
     #[test]

@@ -130,7 +130,13 @@ pub struct Controller {
 impl Controller {
     /// A new association.  Its actions are [`Actions::ARM_GRACE`] and [`Actions::START_KEEP_ALIVE`].
     pub fn new(limits: Limits) -> (Self, Actions) {
-        let new = Self { limits, state: State::Disabled, cc: 0, ready: false, admin_closed: false };
+        let new = Self {
+            limits,
+            state: State::Disabled,
+            cc: 0,
+            ready: false,
+            admin_closed: false,
+        };
         (new, Actions::ARM_GRACE | Actions::START_KEEP_ALIVE)
     }
 
@@ -189,7 +195,9 @@ impl Controller {
         let enable = new & cc::EN != 0;
         let shutdown = new & cc::SHN != 0 && old & cc::SHN == 0;
         match self.state {
-            State::Resetting | State::Failed | State::Terminated if enable || shutdown => Err(CcError::Sequence),
+            State::Resetting | State::Failed | State::Terminated if enable || shutdown => {
+                Err(CcError::Sequence)
+            }
             State::ShuttingDown | State::Resetting | State::Failed | State::Terminated => {
                 self.cc = new;
                 Ok(Actions::empty())
@@ -197,7 +205,10 @@ impl Controller {
             State::Enabled | State::Disabled if shutdown => {
                 self.cc = new & !cc::EN;
                 self.state = State::ShuttingDown;
-                Ok(Actions::SAY_SHUTDOWN | Actions::TEAR_DOWN | Actions::STOP_KEEP_ALIVE | Actions::STOP_GRACE)
+                Ok(Actions::SAY_SHUTDOWN
+                    | Actions::TEAR_DOWN
+                    | Actions::STOP_KEEP_ALIVE
+                    | Actions::STOP_GRACE)
             }
             State::Disabled | State::ShutDown if enable && new & cc::SHN == 0 => {
                 self.cc = new;
@@ -230,7 +241,9 @@ impl Controller {
                 self.state = State::Terminated;
                 Actions::TERMINATE | Actions::CLEAR
             }
-            (State::Failed, Event::Fatal | Event::AdminClosed | Event::GraceExpired) => Actions::empty(),
+            (State::Failed, Event::Fatal | Event::AdminClosed | Event::GraceExpired) => {
+                Actions::empty()
+            }
 
             (State::Resetting | State::ShuttingDown, Event::TornDown) if self.admin_closed => {
                 self.ready = false;
@@ -257,16 +270,23 @@ impl Controller {
                 Actions::empty()
             }
 
-            (State::Disabled | State::Enabled | State::ShutDown, Event::Fatal | Event::AdminClosed)
+            (
+                State::Disabled | State::Enabled | State::ShutDown,
+                Event::Fatal | Event::AdminClosed,
+            )
             | (State::Disabled | State::ShutDown, Event::GraceExpired) => {
                 self.fail();
                 Actions::TEAR_DOWN | Actions::STOP_KEEP_ALIVE | Actions::STOP_GRACE
             }
 
             // A timer that was stopped too late.
-            (State::Enabled | State::Resetting | State::ShuttingDown, Event::GraceExpired) => Actions::empty(),
+            (State::Enabled | State::Resetting | State::ShuttingDown, Event::GraceExpired) => {
+                Actions::empty()
+            }
             // No teardown was started.
-            (State::Disabled | State::Enabled | State::ShutDown, Event::TornDown) => Actions::empty(),
+            (State::Disabled | State::Enabled | State::ShutDown, Event::TornDown) => {
+                Actions::empty()
+            }
         }
     }
 
@@ -310,7 +330,11 @@ mod tests {
     #[test]
     fn bad_values() {
         for bad in [1 << 4, 6 << 4, 1 << 7, 1 << 11, 3 << 14, 5 << 16, 3 << 20] {
-            assert_eq!(fresh().write_cc(cc::EN | bad), Err(CcError::InvalidField), "{bad:#x}");
+            assert_eq!(
+                fresh().write_cc(cc::EN | bad),
+                Err(CcError::InvalidField),
+                "{bad:#x}"
+            );
         }
         assert!(fresh().write_cc(cc::EN | 7 << 4).is_ok());
         assert_eq!(enabled().write_cc(EN | 7 << 4), Err(CcError::InvalidField));
@@ -328,9 +352,15 @@ mod tests {
         );
         assert_eq!((c.state(), c.csts()), (State::Resetting, csts::RDY));
         assert_eq!(c.write_cc(EN), Err(CcError::Sequence));
-        assert_eq!(c.event(Event::TornDown), Actions::CLEAR | Actions::ARM_GRACE);
+        assert_eq!(
+            c.event(Event::TornDown),
+            Actions::CLEAR | Actions::ARM_GRACE
+        );
         assert_eq!((c.state(), c.csts()), (State::Disabled, 0));
-        assert_eq!(c.write_cc(EN), Ok(Actions::STOP_GRACE | Actions::START_KEEP_ALIVE));
+        assert_eq!(
+            c.write_cc(EN),
+            Ok(Actions::STOP_GRACE | Actions::START_KEEP_ALIVE)
+        );
         // The grace timer that fires late changes nothing.
         assert_eq!(c.event(Event::GraceExpired), Actions::empty());
         assert_eq!(c.state(), State::Enabled);
@@ -341,14 +371,22 @@ mod tests {
         for shn in [1 << 14, 2 << 14] {
             let mut c = enabled();
             let a = c.write_cc(EN | shn).unwrap();
-            assert!(a.contains(Actions::TEAR_DOWN | Actions::SAY_SHUTDOWN | Actions::STOP_KEEP_ALIVE));
+            assert!(
+                a.contains(Actions::TEAR_DOWN | Actions::SAY_SHUTDOWN | Actions::STOP_KEEP_ALIVE)
+            );
             assert_eq!(c.csts(), csts::RDY | csts::SHST_OCCURRING);
             assert_eq!(c.cc() & cc::EN, 0);
             assert_eq!(c.write_cc(EN), Err(CcError::InvalidField));
-            assert_eq!(c.event(Event::TornDown), Actions::CLEAR | Actions::ARM_GRACE);
+            assert_eq!(
+                c.event(Event::TornDown),
+                Actions::CLEAR | Actions::ARM_GRACE
+            );
             assert_eq!(c.csts(), csts::SHST_COMPLETE);
             assert_eq!(c.write_cc(EN & !cc::EN), Ok(Actions::empty()));
-            assert_eq!(c.write_cc(EN), Ok(Actions::STOP_GRACE | Actions::START_KEEP_ALIVE));
+            assert_eq!(
+                c.write_cc(EN),
+                Ok(Actions::STOP_GRACE | Actions::START_KEEP_ALIVE)
+            );
             assert_eq!(c.csts(), csts::RDY);
         }
     }
@@ -358,13 +396,19 @@ mod tests {
         let mut c = enabled();
         c.write_cc(EN | 1 << 14).unwrap();
         assert_eq!(c.event(Event::AdminClosed), Actions::empty());
-        assert_eq!(c.event(Event::TornDown), Actions::TERMINATE | Actions::CLEAR);
+        assert_eq!(
+            c.event(Event::TornDown),
+            Actions::TERMINATE | Actions::CLEAR
+        );
         assert_eq!(c.state(), State::Terminated);
         let mut c = enabled();
         c.write_cc(EN | 1 << 14).unwrap();
         c.event(Event::TornDown);
         assert!(c.event(Event::AdminClosed).contains(Actions::TEAR_DOWN));
-        assert_eq!(c.event(Event::TornDown), Actions::TERMINATE | Actions::CLEAR);
+        assert_eq!(
+            c.event(Event::TornDown),
+            Actions::TERMINATE | Actions::CLEAR
+        );
     }
 
     #[test]
@@ -376,9 +420,13 @@ mod tests {
         let mut shut = enabled();
         shut.write_cc(EN | 1 << 14).unwrap();
         shut.event(Event::TornDown);
-        for (mut c, starts) in
-            [(fresh(), true), (enabled(), true), (reset, false), (shutdown, false), (shut, true)]
-        {
+        for (mut c, starts) in [
+            (fresh(), true),
+            (enabled(), true),
+            (reset, false),
+            (shutdown, false),
+            (shut, true),
+        ] {
             let a = c.event(Event::Fatal);
             assert_eq!(a.contains(Actions::TEAR_DOWN), starts, "{:?}", c.state());
             assert_eq!(c.state(), State::Failed);
@@ -388,8 +436,16 @@ mod tests {
                 assert_eq!(c.event(again), Actions::empty());
             }
             assert_eq!(c.write_cc(EN), Err(CcError::Sequence));
-            assert_eq!(c.event(Event::TornDown), Actions::TERMINATE | Actions::CLEAR);
-            for late in [Event::Fatal, Event::AdminClosed, Event::GraceExpired, Event::TornDown] {
+            assert_eq!(
+                c.event(Event::TornDown),
+                Actions::TERMINATE | Actions::CLEAR
+            );
+            for late in [
+                Event::Fatal,
+                Event::AdminClosed,
+                Event::GraceExpired,
+                Event::TornDown,
+            ] {
                 assert_eq!(c.event(late), Actions::empty());
             }
         }

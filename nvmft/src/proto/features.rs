@@ -100,7 +100,9 @@ impl Features {
             fid::VOLATILE_WRITE_CACHE => return Err(Status::FEATURE_NOT_CHANGEABLE),
             fid::WRITE_ATOMICITY => self.atomicity = value & 1,
             fid::NUMBER_OF_QUEUES => return self.set_queues(NumberOfQueues(value)),
-            fid::ASYNC_EVENT_CONFIG if value & CONFIG_RESERVED == 0 => return Ok((0, Effect::EventConfig(value))),
+            fid::ASYNC_EVENT_CONFIG if value & CONFIG_RESERVED == 0 => {
+                return Ok((0, Effect::EventConfig(value)));
+            }
             fid::KEEP_ALIVE_TIMER => {
                 self.kato_ms = round_kato(value);
                 return Ok((0, Effect::KeepAlive(self.kato_ms)));
@@ -135,7 +137,11 @@ impl Features {
             fid::ARBITRATION => self.arbitration,
             fid::POWER_MANAGEMENT => 0,
             fid::TEMPERATURE_THRESHOLD => {
-                if cdw11 & 0x003f_0000 == 0 { self.temperature } else { 0 }
+                if cdw11 & 0x003f_0000 == 0 {
+                    self.temperature
+                } else {
+                    0
+                }
             }
             fid::ERROR_RECOVERY => self.error_recovery,
             fid::VOLATILE_WRITE_CACHE => 1,
@@ -169,7 +175,10 @@ mod tests {
         assert_eq!(set(&mut f, 7, 0xffff_ffff), Err(Status::INVALID_FIELD));
         assert_eq!(set(&mut f, 7, 0x0003_0003), Ok((0x0003_0003, Effect::None)));
         assert_eq!(f.queues(), Some(4));
-        assert_eq!(set(&mut f, 7, 0x0003_0003), Err(Status::COMMAND_SEQUENCE_ERROR));
+        assert_eq!(
+            set(&mut f, 7, 0x0003_0003),
+            Err(Status::COMMAND_SEQUENCE_ERROR)
+        );
         assert_eq!(get(&f, 7), Ok(Value::Dword(0x0003_0003)));
         f.reset();
         assert_eq!(f.queues(), None);
@@ -181,7 +190,10 @@ mod tests {
     fn events() {
         let mut f = Features::new(0);
         assert_eq!(set(&mut f, 0xb, 0x4000), Err(Status::INVALID_FIELD));
-        assert_eq!(set(&mut f, 0xb, 0x3fff), Ok((0, Effect::EventConfig(0x3fff))));
+        assert_eq!(
+            set(&mut f, 0xb, 0x3fff),
+            Ok((0, Effect::EventConfig(0x3fff)))
+        );
         assert_eq!(get(&f, 0xb), Ok(Value::Dword(0x100)));
     }
 
@@ -203,7 +215,10 @@ mod tests {
         for fid in [1, 2, 4, 5, 6, 7, 0xa, 0xb, 0xf] {
             assert!(matches!(get(&f, fid), Ok(Value::Dword(_))), "{fid:#x}");
         }
-        assert_eq!(f.get(&Sqe::get_features(1, 1), 0), Err(Status::INVALID_FIELD));
+        assert_eq!(
+            f.get(&Sqe::get_features(1, 1), 0),
+            Err(Status::INVALID_FIELD)
+        );
         assert_eq!(get(&f, 0x81), Err(Status::INVALID_FIELD));
         let mut exhid = Sqe::get_features(0x81, 0);
         exhid.cdw11 = 1.into();

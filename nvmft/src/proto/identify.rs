@@ -7,9 +7,9 @@
 use sys::wire::FromBytes;
 use sys::wire::fabrics::{Cap, Vs};
 use sys::wire::identify::{
-    CTRATT_HOSTID_128, CTRATT_TBKAS, IdentifyController, IdentifyNamespace, LPA_EFFECTS, LPA_EXTENDED,
-    OAES_NAMESPACE_ATTRIBUTE, ONCS_COMPARE, ONCS_DSM, ONCS_VERIFY, ONCS_WRITE_ZEROES, SGLS_OFFSET, SGLS_SUPPORTED,
-    SGLS_TRANSPORT, nidt, push_namespace_id,
+    CTRATT_HOSTID_128, CTRATT_TBKAS, IdentifyController, IdentifyNamespace, LPA_EFFECTS,
+    LPA_EXTENDED, OAES_NAMESPACE_ATTRIBUTE, ONCS_COMPARE, ONCS_DSM, ONCS_VERIFY, ONCS_WRITE_ZEROES,
+    SGLS_OFFSET, SGLS_SUPPORTED, SGLS_TRANSPORT, nidt, push_namespace_id,
 };
 use sys::wire::nqn::{store, store_padded};
 
@@ -34,7 +34,13 @@ pub fn firmware_revision(release: &[u8]) -> [u8; 8] {
 }
 
 /// Fills Identify Controller.
-pub fn fill_controller(page: &mut [u8], config: &PortConfig, cntlid: u16, os: &[u8], release: &[u8]) {
+pub fn fill_controller(
+    page: &mut [u8],
+    config: &PortConfig,
+    cntlid: u16,
+    os: &[u8],
+    release: &[u8],
+) {
     page.fill(0);
     let Ok((id, _)) = IdentifyController::mut_from_prefix(page) else {
         return;
@@ -57,7 +63,9 @@ pub fn fill_controller(page: &mut [u8], config: &PortConfig, cntlid: u16, os: &[
     id.kas = 10.into();
     id.sqes = 0x66;
     id.cqes = 0x44;
-    id.maxcmd = u16::try_from(config.max_io_qsize).unwrap_or(u16::MAX).into();
+    id.maxcmd = u16::try_from(config.max_io_qsize)
+        .unwrap_or(u16::MAX)
+        .into();
     id.nn = config.nn.into();
     id.oncs = (ONCS_COMPARE | ONCS_DSM | ONCS_WRITE_ZEROES | ONCS_VERIFY).into();
     // A volatile write cache, and no Flush of all namespaces at once.
@@ -135,7 +143,10 @@ mod tests {
         assert_eq!(page[520..526], [0x8d, 0, 0, 0, 0, 5]);
         assert_eq!(page[536..540], [1, 0, 0x30, 0]);
         assert_eq!(&page[768..787], b"nqn.2024-01.test:a\0");
-        assert_eq!((page[1792], page[1793], page[1796], page[1803]), (4, 4, 1, 1));
+        assert_eq!(
+            (page[1792], page[1793], page[1796], page[1803]),
+            (4, 4, 1, 1)
+        );
         fill_controller(&mut page, &config(65536), 5, b"", b"");
         assert_eq!(page[514..516], [0xff, 0xff]);
     }
@@ -147,7 +158,10 @@ mod tests {
         page[120..128].fill(0xbb);
         namespace_to_descriptors(&mut page);
         let list: Vec<_> = NamespaceIds::new(&page).collect();
-        assert_eq!(list, [(1, &[0xbb; 8][..]), (2, &[0xaa; 16][..]), (4, &[0][..])]);
+        assert_eq!(
+            list,
+            [(1, &[0xbb; 8][..]), (2, &[0xaa; 16][..]), (4, &[0][..])]
+        );
         let mut page = vec![0u8; 4096];
         namespace_to_descriptors(&mut page);
         assert_eq!(NamespaceIds::new(&page).count(), 1);

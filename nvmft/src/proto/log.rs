@@ -79,7 +79,10 @@ impl LogRequest {
             lid => return Err(LogError::Unsupported(lid)),
         };
         let invalid = LogError::Status(Status::INVALID_FIELD);
-        if args.ot || args.offset % 4 != 0 || page.len().is_some_and(|len| args.offset >= len) {
+        if args.ot
+            || !args.offset.is_multiple_of(4)
+            || page.len().is_some_and(|len| args.offset >= len)
+        {
             return Err(invalid);
         }
         if args.len() > LOG_LEN_MAX {
@@ -88,18 +91,32 @@ impl LogRequest {
         if args.len() != data_len {
             return Err(LogError::Status(Status::DATA_SGL_LENGTH_INVALID));
         }
-        Ok(Self { page, rae: args.rae, offset: args.offset, len: args.len() as u32 })
+        Ok(Self {
+            page,
+            rae: args.rae,
+            offset: args.offset,
+            len: args.len() as u32,
+        })
     }
 
     /// Whether the whole page is read, so that the host knows all of it.
     pub fn is_full(&self) -> bool {
-        self.offset == 0 && self.page.len().is_some_and(|len| u64::from(self.len) >= len)
+        self.offset == 0
+            && self
+                .page
+                .len()
+                .is_some_and(|len| u64::from(self.len) >= len)
     }
 
     /// Fills `out`, the command's data, from the page; what lies beyond the page is zero.
     pub fn slice(&self, page: &[u8], out: &mut [u8]) {
-        let page = page.get(..self.page.len().map_or(0, |len| len as usize)).unwrap_or(page);
-        let part = usize::try_from(self.offset).ok().and_then(|at| page.get(at..)).unwrap_or(&[]);
+        let page = page
+            .get(..self.page.len().map_or(0, |len| len as usize))
+            .unwrap_or(page);
+        let part = usize::try_from(self.offset)
+            .ok()
+            .and_then(|at| page.get(at..))
+            .unwrap_or(&[]);
         let cut = part.len().min(out.len());
         let (head, tail) = out.split_at_mut(cut);
         for (to, from) in head.iter_mut().zip(part) {
@@ -161,7 +178,16 @@ mod tests {
     use sys::wire::sqe::GetLogPage;
 
     fn request(lid: u8, numd: u32, offset: u64, data_len: u64) -> Result<LogRequest, LogError> {
-        let a = GetLogPage { lid, lsp: 0, rae: true, numd, lsi: 0, offset, ot: false, csi: 0 };
+        let a = GetLogPage {
+            lid,
+            lsp: 0,
+            rae: true,
+            numd,
+            lsi: 0,
+            offset,
+            ot: false,
+            csi: 0,
+        };
         LogRequest::decode(&Sqe::get_log_page(0, &a), data_len)
     }
 
@@ -184,7 +210,10 @@ mod tests {
         assert_eq!(request(4, 16384, 0, 65540), invalid);
         assert!(request(4, 16383, 0, 65536).is_ok());
         for len in [508, 516, 0] {
-            assert_eq!(request(2, 127, 0, len), Err(LogError::Status(Status::DATA_SGL_LENGTH_INVALID)));
+            assert_eq!(
+                request(2, 127, 0, len),
+                Err(LogError::Status(Status::DATA_SGL_LENGTH_INVALID))
+            );
         }
         assert_eq!(request(0x70, 0, 0, 4), Err(LogError::Unsupported(0x70)));
     }
@@ -214,6 +243,15 @@ mod tests {
         assert_eq!((page[0], &page[8..16], page[16]), (1, &b"15.0    "[..], 0));
         fill_effects(&mut page);
         let word = |i: usize| u32::from_le_bytes(page[i * 4..i * 4 + 4].try_into().unwrap());
-        assert_eq!((word(0x06), word(0x80), word(256 + 1), word(256 + 2), word(256 + 4)), (1, 0, 3, 1, 0));
+        assert_eq!(
+            (
+                word(0x06),
+                word(0x80),
+                word(256 + 1),
+                word(256 + 2),
+                word(256 + 4)
+            ),
+            (1, 0, 3, 1, 0)
+        );
     }
 }

@@ -110,7 +110,10 @@ pub struct ChangedList<S> {
 impl<S: DerefMut<Target = [u32]>> ChangedList<S> {
     /// An empty list in storage of at most [`LIST_ENTRIES`] entries.
     pub fn new(slots: S) -> Self {
-        Self { set: NsSet::new(slots), overflow: false }
+        Self {
+            set: NsSet::new(slots),
+            overflow: false,
+        }
     }
 
     /// Remembers a change.
@@ -135,10 +138,10 @@ impl<S: DerefMut<Target = [u32]>> ChangedList<S> {
     /// Fills the Changed Namespace List log page.
     pub fn fill(&self, page: &mut [u8]) {
         self.set.fill_list(0, page);
-        if self.overflow {
-            if let Some(first) = page.first_chunk_mut::<4>() {
-                *first = u32::MAX.to_le_bytes();
-            }
+        if self.overflow
+            && let Some(first) = page.first_chunk_mut::<4>()
+        {
+            *first = u32::MAX.to_le_bytes();
         }
     }
 }
@@ -150,7 +153,10 @@ mod tests {
     use std::vec::Vec;
 
     fn page_ids(page: &[u8]) -> Vec<u32> {
-        page.chunks_exact(4).map(|c| u32::from_le_bytes(c.try_into().unwrap())).take_while(|v| *v != 0).collect()
+        page.chunks_exact(4)
+            .map(|c| u32::from_le_bytes(c.try_into().unwrap()))
+            .take_while(|v| *v != 0)
+            .collect()
     }
 
     #[test]

@@ -22,7 +22,10 @@ impl Nqn {
     /// The name in `bytes`, which end before a NUL; `None` when it is empty or too long.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let bytes = until_nul(bytes);
-        let mut nqn = Self { len: u8::try_from(bytes.len()).ok()?, bytes: [0; NQN_MAX] };
+        let mut nqn = Self {
+            len: u8::try_from(bytes.len()).ok()?,
+            bytes: [0; NQN_MAX],
+        };
         if bytes.is_empty() {
             return None;
         }
@@ -110,14 +113,20 @@ pub struct PortConfig {
 
 impl PortConfig {
     /// Checks the arguments of a create request.  `get` looks one up; `hostid` makes the default serial number.
-    pub fn parse<'a>(get: impl Fn(&'static CStr) -> Option<&'a [u8]>, hostid: u64) -> Result<Self, ArgError> {
+    pub fn parse<'a>(
+        get: impl Fn(&'static CStr) -> Option<&'a [u8]>,
+        hostid: u64,
+    ) -> Result<Self, ArgError> {
         let (Some(subnqn), Some(portid)) = (get(c"subnqn"), get(c"portid")) else {
             return Err(ArgError::Missing);
         };
-        let number = |key, default, error| get(key).map_or(Ok(default), |v| strtoul(v).ok_or(error));
+        let number =
+            |key, default, error| get(key).map_or(Ok(default), |v| strtoul(v).ok_or(error));
 
         let subnqn = Nqn::new(subnqn).ok_or(ArgError::SubNqn)?;
-        let portid = strtoul(portid).and_then(|v| u16::try_from(v).ok()).ok_or(ArgError::PortId)?;
+        let portid = strtoul(portid)
+            .and_then(|v| u16::try_from(v).ok())
+            .ok_or(ArgError::PortId)?;
         let max_io_qsize = number(c"max_io_qsize", 1024, ArgError::MaxIoQsize)?;
         if !(2..=65536).contains(&max_io_qsize) {
             return Err(ArgError::MaxIoQsize);
@@ -137,7 +146,10 @@ impl PortConfig {
             enable_timeout: (timeout / 500) as u8,
             ioccsz: capsule_units(ioccsz, 64).ok_or(ArgError::Ioccsz)?,
             iorcsz: capsule_units(iorcsz, 16).ok_or(ArgError::Iorcsz)?,
-            nn: u32::try_from(nn).ok().filter(|v| *v != 0).ok_or(ArgError::Namespaces)?,
+            nn: u32::try_from(nn)
+                .ok()
+                .filter(|v| *v != 0)
+                .ok_or(ArgError::Namespaces)?,
             serial: get(c"serial").map_or_else(|| default_serial(hostid), |v| padded(until_nul(v))),
         })
     }
@@ -184,7 +196,10 @@ pub fn strtoul(s: &[u8]) -> Option<u64> {
     let mut value = Some(0u64);
     for b in digits {
         let digit = char::from(*b).to_digit(base)?;
-        value = value.and_then(|v| v.checked_mul(u64::from(base))?.checked_add(u64::from(digit)));
+        value = value.and_then(|v| {
+            v.checked_mul(u64::from(base))?
+                .checked_add(u64::from(digit))
+        });
     }
     // Out of range is the largest number, whatever the sign.
     Some(match value {
@@ -195,7 +210,7 @@ pub fn strtoul(s: &[u8]) -> Option<u64> {
 }
 
 fn capsule_units(bytes: u64, min: u64) -> Option<u32> {
-    if bytes < min || bytes % 16 != 0 {
+    if bytes < min || !bytes.is_multiple_of(16) {
         return None;
     }
     u32::try_from(bytes / 16).ok()
@@ -235,7 +250,11 @@ mod tests {
     use super::*;
 
     fn args<'a>(list: &'a [(&'a str, &'a str)]) -> impl Fn(&'static CStr) -> Option<&'a [u8]> {
-        move |key| list.iter().find(|(k, _)| k.as_bytes() == key.to_bytes()).map(|(_, v)| v.as_bytes())
+        move |key| {
+            list.iter()
+                .find(|(k, _)| k.as_bytes() == key.to_bytes())
+                .map(|(_, v)| v.as_bytes())
+        }
     }
 
     #[test]
@@ -286,7 +305,11 @@ mod tests {
                 Some(slot) => slot.1 = value,
                 None => list[2] = (key, value),
             }
-            assert_eq!(PortConfig::parse(args(&list), 0).err(), *expect, "{key}={value}");
+            assert_eq!(
+                PortConfig::parse(args(&list), 0).err(),
+                *expect,
+                "{key}={value}"
+            );
         }
         for list in [&[("subnqn", "")][..], &[("portid", "x")], &[]] {
             assert_eq!(PortConfig::parse(args(list), 0).err(), Some(Missing));
@@ -295,7 +318,11 @@ mod tests {
 
     #[test]
     fn serial_number() {
-        let list = [("subnqn", "n"), ("portid", "0"), ("serial", "0123456789abcdefghijKLM")];
+        let list = [
+            ("subnqn", "n"),
+            ("portid", "0"),
+            ("serial", "0123456789abcdefghijKLM"),
+        ];
         let c = PortConfig::parse(args(&list), 0).ok().unwrap();
         assert_eq!(&c.serial, b"0123456789abcdefghij");
         assert_eq!(&default_serial(u64::MAX), b"HI:1844674407370955\0");
@@ -306,10 +333,22 @@ mod tests {
     fn selectors() {
         use PortSelector::*;
         assert_eq!(PortSelector::parse(args(&[])), Err(ArgError::Missing));
-        assert_eq!(PortSelector::parse(args(&[("subnqn", "a"), ("port_id", "1")])), Err(ArgError::Ambiguous));
-        assert_eq!(PortSelector::parse(args(&[("port_id", "1 ")])), Err(ArgError::CtlPortId));
-        assert_eq!(PortSelector::parse(args(&[("port_id", "4")])), Ok(CtlPort(4)));
-        assert_eq!(PortSelector::parse(args(&[("subnqn", "")])), Ok(SubNqn(b"")));
+        assert_eq!(
+            PortSelector::parse(args(&[("subnqn", "a"), ("port_id", "1")])),
+            Err(ArgError::Ambiguous)
+        );
+        assert_eq!(
+            PortSelector::parse(args(&[("port_id", "1 ")])),
+            Err(ArgError::CtlPortId)
+        );
+        assert_eq!(
+            PortSelector::parse(args(&[("port_id", "4")])),
+            Ok(CtlPort(4))
+        );
+        assert_eq!(
+            PortSelector::parse(args(&[("subnqn", "")])),
+            Ok(SubNqn(b""))
+        );
     }
 
     #[test]

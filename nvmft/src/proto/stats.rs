@@ -67,7 +67,8 @@ impl Busy {
         if self.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
             return false;
         }
-        self.total_ms.fetch_add(now_ms().saturating_sub(since), Ordering::Relaxed);
+        self.total_ms
+            .fetch_add(now_ms().saturating_sub(since), Ordering::Relaxed);
         true
     }
 
@@ -143,11 +144,22 @@ mod tests {
         let mut t = Totals::default();
         t.add(&a);
         t.add(&b);
-        assert_eq!(t, Totals { read_sectors: 1002, written_sectors: 8, reads: 3, writes: 1 });
+        assert_eq!(
+            t,
+            Totals {
+                read_sectors: 1002,
+                written_sectors: 8,
+                reads: 3,
+                writes: 1
+            }
+        );
         let mut page = [0xff; 512];
         t.fill_health(120_000, 7_200_000, &mut page);
         assert_eq!((page[32], page[48], page[64], page[80]), (2, 1, 3, 1));
-        assert_eq!((page[96], page[112], page[128], page[0], page[160]), (2, 1, 2, 0, 0));
+        assert_eq!(
+            (page[96], page[112], page[128], page[0], page[160]),
+            (2, 1, 2, 0, 0)
+        );
     }
 
     #[test]

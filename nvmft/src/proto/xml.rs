@@ -23,7 +23,9 @@ impl Display for Escaped<'_> {
                     '>' => f.write_str("&gt;")?,
                     '"' => f.write_str("&quot;")?,
                     '\'' => f.write_str("&apos;")?,
-                    c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => f.write_char('?')?,
+                    c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+                        f.write_char('?')?
+                    }
                     c => f.write_char(c)?,
                 }
             }
@@ -41,7 +43,11 @@ pub struct Printable<'a>(pub &'a [u8]);
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for b in until_nul(self.0).iter().take(super::port_args::NQN_MAX) {
-            f.write_char(if matches!(b, b' '..=b'~') { char::from(*b) } else { '?' })?;
+            f.write_char(if matches!(b, b' '..=b'~') {
+                char::from(*b)
+            } else {
+                '?'
+            })?;
         }
         Ok(())
     }
@@ -57,18 +63,29 @@ pub struct TextBuf<'a> {
 impl<'a> TextBuf<'a> {
     /// An empty text that can grow to the size of `buf`.
     pub fn new(buf: &'a mut [u8]) -> Self {
-        Self { buf, len: 0, overflow: false }
+        Self {
+            buf,
+            len: 0,
+            overflow: false,
+        }
     }
 
     /// What was written, or `None` when the buffer was too small.
     pub fn finish(self) -> Option<&'a [u8]> {
-        if self.overflow { None } else { self.buf.get(..self.len) }
+        if self.overflow {
+            None
+        } else {
+            self.buf.get(..self.len)
+        }
     }
 }
 
 impl Write for TextBuf<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        let room = self.len.checked_add(s.len()).and_then(|end| self.buf.get_mut(self.len..end));
+        let room = self
+            .len
+            .checked_add(s.len())
+            .and_then(|end| self.buf.get_mut(self.len..end));
         match room {
             Some(to) => {
                 to.copy_from_slice(s.as_bytes());
@@ -84,7 +101,13 @@ impl Write for TextBuf<'_> {
 }
 
 /// One line of `CTL_NVMF_LIST`.
-pub fn connection(out: &mut impl Write, cntlid: u16, hostnqn: &[u8], subnqn: &[u8], trtype: u32) -> fmt::Result {
+pub fn connection(
+    out: &mut impl Write,
+    cntlid: u16,
+    hostnqn: &[u8],
+    subnqn: &[u8],
+    trtype: u32,
+) -> fmt::Result {
     writeln!(
         out,
         "<connection id=\"{cntlid}\"><hostnqn>{}</hostnqn><subnqn>{}</subnqn><trtype>{trtype}</trtype></connection>",
@@ -112,7 +135,10 @@ mod tests {
 
     #[test]
     fn escaping() {
-        assert_eq!(Escaped(b"a<b>&\"'\x01\xffz\0tail").to_string(), "a&lt;b&gt;&amp;&quot;&apos;??z");
+        assert_eq!(
+            Escaped(b"a<b>&\"'\x01\xffz\0tail").to_string(),
+            "a&lt;b&gt;&amp;&quot;&apos;??z"
+        );
         assert_eq!(Escaped("nqn.\u{e9}".as_bytes()).to_string(), "nqn.\u{e9}");
         assert_eq!(Printable(b"a\n\xc3\xa9b\0c").to_string(), "a???b");
         assert_eq!(Printable(&[b'a'; 256]).to_string().len(), 223);
@@ -129,7 +155,10 @@ mod tests {
         s.clear();
         port(&mut s, b"s", 7).unwrap();
         host(&mut s, 0, b"h").unwrap();
-        assert_eq!(s, "\t<port>s,p,7</port>\n\t<nqn>s</nqn>\n\t<host id=\"0\">h</host>\n");
+        assert_eq!(
+            s,
+            "\t<port>s,p,7</port>\n\t<nqn>s</nqn>\n\t<host id=\"0\">h</host>\n"
+        );
     }
 
     #[test]
