@@ -31,7 +31,7 @@ pub mod ioc {
 /// What the users of a character device reach. `TAG` lets one type have several devices.
 pub trait CdevHandler<const TAG: u32>: Sized + Send + Sync + 'static {
     /// An ioctl(2); `data` is the argument, copied in before and out after.
-    fn ioctl(this: &KArc<Self>, cmd: u64, data: &mut [u8], sleep: CanSleep<'_>) -> Result<()>;
+    fn ioctl(this: &KArc<Self>, cmd: u32, data: &mut [u8], sleep: CanSleep<'_>) -> Result<()>;
 
     /// A bio, for devices created with [`Cdev::create_disk`]. Must not sleep.
     fn strategy(this: &KArc<Self>, bio: Bio) {
@@ -67,7 +67,9 @@ unsafe extern "C" fn on_ioctl<T: CdevHandler<TAG>, const TAG: u32>(
         unsafe { core::slice::from_raw_parts_mut(data, len) }
     };
     // SAFETY: a system call's thread with no locks held.
-    code_of(T::ioctl(&owner, cmd, data, unsafe { CanSleep::assert() }))
+    code_of(T::ioctl(&owner, cmd as u32, data, unsafe {
+        CanSleep::assert()
+    }))
 }
 
 unsafe extern "C" fn on_strategy<T: CdevHandler<TAG>, const TAG: u32>(
@@ -83,7 +85,12 @@ unsafe extern "C" fn on_strategy<T: CdevHandler<TAG>, const TAG: u32>(
 }
 
 impl<T: CdevHandler<TAG>, const TAG: u32> Cdev<T, TAG> {
-    fn make(name: &CStr, alias: Option<&CStr>, iosize: Option<u32>, owner: KArc<T>) -> Result<Self> {
+    fn make(
+        name: &CStr,
+        alias: Option<&CStr>,
+        iosize: Option<u32>,
+        owner: KArc<T>,
+    ) -> Result<Self> {
         let owner = KArc::into_raw(owner);
         let params = ffi::nvrs_cdev_params {
             name: name.as_ptr(),

@@ -81,7 +81,7 @@ impl Walk {
         if nsid == self.last {
             return Err(ScanError::Duplicate(nsid));
         }
-        if nsid < self.last || nsid > self.nn || nsid >= u32::MAX {
+        if nsid < self.last || nsid > self.nn || nsid == u32::MAX {
             return Err(ScanError::Invalid(nsid));
         }
         if self.count >= MAX_NAMESPACES {

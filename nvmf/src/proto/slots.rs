@@ -192,7 +192,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     }
 
     /// Number of slots: identifiers are below it.
-    pub fn len(&self) -> u16 {
+    pub fn count(&self) -> u16 {
         u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
     }
 
@@ -325,10 +325,29 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
         self.settle(cid)
     }
 
+    /// The submitter takes a command back that the transport never saw.
+    pub fn cancel(&mut self, cid: u16) -> Option<T> {
+        let next = self.free;
+        let Entry(state) = self.slots.get_mut(usize::from(cid))?;
+        match core::mem::replace(state, State::Free { next }) {
+            State::Active(a) if a.awaited.submitter => {
+                self.free = Some(cid);
+                *self.room(a.class) += 1;
+                self.sq_tail = (self.sq_tail + self.entries - 1) % self.entries;
+                self.commands = self.commands.wrapping_sub(1);
+                Some(a.payload)
+            }
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
     /// A response arrived; `sqhd_valid` says whether the transport received one with a head pointer.
     pub fn response(&mut self, cqe: &Cqe, sqhd_valid: bool) -> Result<Progress<'_, T>, CidError> {
         let cid = cqe_cid(cqe);
-        if cid >= self.len() {
+        if cid >= self.count() {
             return Err(CidError::Invalid);
         }
         let Some(a) = self.active(cid).filter(|a| a.awaited.response) else {
@@ -477,7 +496,7 @@ mod tests {
     #[test]
     fn bad_identifiers() {
         let mut t = table(shape(32, 8));
-        assert_eq!(t.len(), 39);
+        assert_eq!(t.count(), 39);
         assert_eq!(
             t.response(&cqe(39, 0), true).unwrap_err(),
             CidError::Invalid
@@ -570,6 +589,22 @@ mod tests {
             (ABORTED_BY_HOST, DataOutcome::Failed(53))
         );
         assert!(t.is_idle());
+    }
+
+    #[test]
+    fn a_command_that_was_not_sent_is_taken_back() {
+        let mut t = table(shape(4, 0));
+        let cid = put(&mut t, true, 7);
+        // A controller that answers before it was asked changes nothing.
+        assert!(waiting(t.response(&cqe(cid, 0), true).unwrap()));
+        assert_eq!(t.cancel(cid), Some(7));
+        assert_eq!((t.sq_tail(), t.commands()), (0, 0));
+        assert!(t.is_idle());
+        assert_eq!(t.cancel(cid), None);
+        let cid = put(&mut t, true, 8);
+        t.submitted(cid);
+        assert_eq!(t.cancel(cid), None);
+        assert_eq!(t.payload(cid), Some(&mut 8));
     }
 
     #[test]

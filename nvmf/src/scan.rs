@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! Finding namespaces, and following what becomes of them.
+#![forbid(unsafe_code)]
+
+use crate::controller::Controller;
+use crate::link::Link;
+use crate::node::Namespace;
+use crate::proto::ns::{self, Geometry};
+use crate::proto::scan::{PAGE_LEN, ScanError, Step, Walk};
+use crate::proto::status::{DataOutcome, is_success};
+use crate::proto::timeout::SYNC_MS;
+use crate::sync::{Done, ExecError, execute};
+use sys::bio::IoBuf;
+use sys::cam::RescanError;
+use sys::mem::KArc;
+use sys::sync::Gate;
+use sys::wire::Sqe;
+use sys::wire::identify::cns;
+use sys::{CanSleep, Errno, Result, Wait};
+
+/// What is identified, for messages.
+#[derive(Clone, Copy)]
+enum Subject {
+    List,
+    Namespace(u32),
+}
+
+impl core::fmt::Display for Subject {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::List => f.write_str("active namespaces"),
+            Self::Namespace(nsid) => write!(f, "namespace {nsid}"),
+        }
+    }
+}
+
+fn identify(
+    link: &Link,
+    subject: Subject,
+    cns: u8,
+    nsid: u32,
+    sleep: CanSleep<'_>,
+) -> Result<Done> {
+    let ctrl = link.controller();
+    let buf = IoBuf::zeroed(PAGE_LEN, Wait::Sleep(sleep))?;
+    let done = match execute(
+        link.admin(),
+        Sqe::identify(cns, nsid),
+        Some((buf, false)),
+        SYNC_MS,
+        sleep,
+    ) {
+        Ok(done) => done,
+        Err(e) => {
+            // An association that goes down meanwhile has had its message.
+            if e == ExecError::NoMemory || !ctrl.is_detaching() {
+                ctrl.say(format_args!("failed to send IDENTIFY {subject} command"));
+            }
+            return Err(e.into());
+        }
+    };
+    if !is_success(done.status()) {
+        ctrl.say(format_args!(
+            "IDENTIFY {subject} failed, status {:#x}",
+            done.status() >> 1
+        ));
+        return Err(Errno::EIO);
+    }
+    let code = match done.data {
+        DataOutcome::Complete => return Ok(done),
+        DataOutcome::Short => Errno::EIO.code(),
+        DataOutcome::Failed(code) => code,
+    };
+    ctrl.say(format_args!(
+        "IDENTIFY {subject} failed with I/O error {code}"
+    ));
+    Err(Errno::EIO)
+}
+
+/// Has CAM look at a namespace.
+fn rescan_disk(ctrl: &Controller, nsid: u32) {
+    let Some(sim) = ctrl.sim.get().and_then(Gate::enter) else {
+        return;
+    };
+    match sim.rescan(nsid) {
+        Ok(()) => (),
+        Err(RescanError::Ccb) => ctrl.say(format_args!(
+            "unable to alloc CCB for rescan of namespace {nsid}"
+        )),
+        Err(RescanError::Path) => {
+            ctrl.say(format_args!(
+                "Unable to create path for rescan of namespace {nsid}"
+            ));
+        }
+    }
+}
+
+fn find(ctrl: &Controller, nsid: u32) -> Option<KArc<Namespace>> {
+    let table = ctrl.namespaces.lock();
+    let at = table
+        .list
+        .binary_search_by_key(&nsid, |ns| ns.nsid())
+        .ok()?;
+    table.list.get(at).cloned()
+}
+
+/// The lowest known namespace from `from` up to and not including `end`.
+fn first_between(ctrl: &Controller, from: u32, end: u32) -> Option<u32> {
+    let table = ctrl.namespaces.lock();
+    table
+        .list
+        .iter()
+        .map(|ns| ns.nsid())
+        .find(|&nsid| nsid >= from && nsid < end)
+}
+
+fn remove(ctrl: &Controller, nsid: u32, sleep: CanSleep<'_>) {
+    let gone = {
+        let mut table = ctrl.namespaces.lock();
+        match table.list.binary_search_by_key(&nsid, |ns| ns.nsid()) {
+            Ok(at) => table.list.remove(at),
+            Err(_) => None,
+        }
+    };
+    if let Some(ns) = gone {
+        ns.destroy(sleep);
+    }
+}
+
+fn create(
+    ctrl: &KArc<Controller>,
+    nsid: u32,
+    geometry: Geometry,
+    sleep: CanSleep<'_>,
+) -> Result<()> {
+    let wait = Wait::Sleep(sleep);
+    // Only the holder of the scan lock changes the list, so the room stays.
+    let (len, room) = {
+        let table = ctrl.namespaces.lock();
+        (table.list.len(), table.list.capacity() > table.list.len())
+    };
+    if !room {
+        let mut bigger = sys::mem::KVec::with_capacity((len * 2).max(8), wait)?;
+        let mut table = ctrl.namespaces.lock();
+        for ns in table.list.iter() {
+            bigger.push(ns.clone())?;
+        }
+        let old = core::mem::replace(&mut table.list, bigger);
+        drop(table);
+        drop(old);
+    }
+    let ns = Namespace::new(ctrl, nsid, geometry, false, wait)?;
+    {
+        let mut table = ctrl.namespaces.lock();
+        if table.held {
+            ns.suspend();
+        }
+        let at = match table.list.binary_search_by_key(&nsid, |ns| ns.nsid()) {
+            Ok(_) => return Err(Errno::EEXIST),
+            Err(at) => at,
+        };
+        table.list.insert(at, ns.clone())?;
+    }
+    Namespace::create_node(&ns, sleep).inspect_err(|_| remove(ctrl, nsid, sleep))
+}
+
+/// Brings what is known of a namespace in line with the controller.
+fn refresh(link: &Link, nsid: u32, listed: bool, sleep: CanSleep<'_>) -> Result<()> {
+    let ctrl = link.controller();
+    let done = identify(link, Subject::Namespace(nsid), cns::NAMESPACE, nsid, sleep)?;
+    match ns::parse(done.bytes()) {
+        ns::Namespace::Absent => {
+            if listed {
+                ctrl.say(format_args!(
+                    "ignoring active namespace {nsid} with zero size"
+                ));
+            }
+            remove(ctrl, nsid, sleep);
+        }
+        ns::Namespace::Usable(geometry) => match find(ctrl, nsid) {
+            Some(ns) => ns.set_geometry(geometry),
+            None => create(ctrl, nsid, geometry, sleep)?,
+        },
+        ns::Namespace::Unusable(why) => {
+            sys::kprint!("{}n{nsid}: {why}", ctrl.name());
+            remove(ctrl, nsid, sleep);
+        }
+    }
+    rescan_disk(ctrl, nsid);
+    Ok(())
+}
+
+/// Looks at one namespace again.
+pub fn rescan_one(link: &Link, nsid: u32, sleep: CanSleep<'_>) -> Result<()> {
+    if nsid == 0 || nsid > link.features().nn {
+        return Ok(());
+    }
+    let ctrl = link.controller();
+    let _scan = ctrl.scan.write(sleep);
+    refresh(link, nsid, false, sleep)
+}
+
+fn remove_between(ctrl: &Controller, from: u32, end: u32, sleep: CanSleep<'_>) {
+    while let Some(nsid) = first_between(ctrl, from, end) {
+        remove(ctrl, nsid, sleep);
+        rescan_disk(ctrl, nsid);
+    }
+}
+
+/// Looks at all namespaces.
+pub fn rescan_all(link: &Link, sleep: CanSleep<'_>) -> Result<()> {
+    let ctrl = link.controller();
+    let _scan = ctrl.scan.write(sleep);
+    let mut walk = Walk::new(link.features().nn);
+    let mut next = 1;
+    loop {
+        let page = identify(
+            link,
+            Subject::List,
+            cns::ACTIVE_NAMESPACES,
+            walk.last(),
+            sleep,
+        )?;
+        loop {
+            match walk.step(page.bytes()) {
+                Ok(Step::Active(nsid)) => {
+                    remove_between(ctrl, next, nsid, sleep);
+                    refresh(link, nsid, true, sleep)?;
+                    next = nsid.saturating_add(1);
+                }
+                Ok(Step::NextPage) => break,
+                Ok(Step::Done) => {
+                    remove_between(ctrl, next, u32::MAX, sleep);
+                    return Ok(());
+                }
+                Err(e) => {
+                    match e {
+                        ScanError::Duplicate(nsid) => {
+                            ctrl.say(format_args!(
+                                "duplicate namespace {nsid} in active namespace list"
+                            ));
+                        }
+                        ScanError::Invalid(nsid) => {
+                            ctrl.say(format_args!(
+                                "invalid namespace {nsid} in active namespace list"
+                            ));
+                        }
+                        ScanError::TooMany => ctrl.say(format_args!("too many active namespaces")),
+                    }
+                    return Err(Errno::EIO);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! The CAM SIM: CCBs become commands, and finished commands become completed CCBs.
+#![forbid(unsafe_code)]
+
+use crate::controller::Controller;
+use crate::proto::ns::{self, Namespace};
+use crate::proto::slots::{Class, Cqe, cqe_status};
+use crate::proto::status::{CcbOutcome, DataOutcome, ccb_outcome};
+use crate::proto::timeout::Deadline;
+use crate::qpair::{Command, HostQpair, Request};
+use sys::cam::{Ccb, CcbStatus, SimHandler};
+use sys::time::uptime_ms;
+use sys::wire::Sqe;
+use sys::wire::identify::cns;
+use sys::wire::sqe::admin;
+
+/// Identify Namespace up to the end of its LBA formats.
+const FORMATS_END: usize = 384;
+
+/// The command of a CCB.
+pub fn command(ccb: Ccb) -> Command {
+    let sqe: Sqe = zerocopy::transmute!(ccb.sqe());
+    let data = ccb.data();
+    let deadline = Deadline::of_ccb(uptime_ms(), ccb.timeout());
+    Command {
+        sqe,
+        data,
+        request: Request::Ccb(ccb),
+        class: Class::Normal,
+        deadline,
+    }
+}
+
+/// A request that finds no association: it comes back to CAM, to be held there or to fail.
+pub fn refuse(ctrl: &Controller, request: Request) {
+    if let Request::Ccb(ccb) = request {
+        let status = if ctrl.fails_io() {
+            CcbStatus::Gone
+        } else {
+            CcbStatus::Requeue
+        };
+        ccb.complete(status, None);
+    }
+}
+
+/// A request for which there was no memory.
+pub fn no_memory(request: Request) {
+    if let Request::Ccb(ccb) = request {
+        ccb.complete(CcbStatus::NoResource, None);
+    }
+}
+
+/// Whether CAM would build a disk on Identify data that we refuse. nvme_xpt(4) and nda(4) take block sizes as they
+/// come, so the check has to be made here.
+fn shows_bad_namespace(ccb: &Ccb, cqe: &Cqe) -> bool {
+    let sqe: Sqe = zerocopy::transmute!(ccb.sqe());
+    if sqe.opcode != admin::IDENTIFY
+        || (sqe.cdw10.get() & 0xff) as u8 != cns::NAMESPACE
+        || cqe_status(cqe) >> 1 != 0
+    {
+        return false;
+    }
+    let mut data = [0; FORMATS_END];
+    ccb.peek(&mut data) && matches!(ns::parse(&data), Namespace::Unusable(_))
+}
+
+/// A finished CCB.
+pub fn finish(ctrl: &Controller, ccb: Ccb, cqe: &Cqe, data: DataOutcome) {
+    let status = match ccb_outcome(cqe_status(cqe), data, ctrl.fails_io()) {
+        CcbOutcome::Complete if shows_bad_namespace(&ccb, cqe) => CcbStatus::DataError,
+        CcbOutcome::Complete => CcbStatus::Complete,
+        CcbOutcome::NvmeError => CcbStatus::NvmeError,
+        CcbOutcome::DataError => CcbStatus::DataError,
+        CcbOutcome::Requeue => CcbStatus::Requeue,
+        CcbOutcome::Gone => CcbStatus::Gone,
+    };
+    ccb.complete(status, Some(cqe));
+}
+
+impl SimHandler for Controller {
+    fn io(&self, ccb: Ccb, is_admin: bool) {
+        let queue = if is_admin {
+            self.admin_queue()
+        } else {
+            self.io_queue()
+        };
+        match queue {
+            Some(qp) => {
+                ccb.mark_queued();
+                HostQpair::submit_ccb(&qp, ccb);
+            }
+            None => refuse(self, Request::Ccb(ccb)),
+        }
+    }
+}

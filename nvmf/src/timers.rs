@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! Timers of a controller: keep-alive, overdue commands, reconnect notifications, and controller loss.
+#![forbid(unsafe_code)]
+
+use crate::controller::{
+    Controller, TASK_RESUME, TIMER_LOSS, TIMER_RECONNECT, TIMER_RX, TIMER_TX, TIMER_WATCH,
+};
+use crate::link::Link;
+use crate::node::Namespace;
+use crate::proto::keepalive::{KeepAlive, RxExpiry, TxExpiry};
+use crate::proto::slots::{Class, Cqe, cqe_status};
+use crate::proto::status::{is_host_abort, is_success};
+use crate::proto::timeout::WATCH_MS;
+use crate::qpair::{HostQpair, Refused, Request, admin_command};
+use sys::CanSleep;
+use sys::mem::KArc;
+use sys::newbus::notify_reconnect;
+use sys::task::{CalloutHandler, TaskHandler};
+use sys::time::uptime_ms;
+use sys::wire::Sqe;
+
+/// Seconds as milliseconds of a timer.
+fn seconds(s: u32) -> u32 {
+    s.saturating_mul(1000).min(i32::MAX as u32)
+}
+
+impl Controller {
+    /// Starts the timers of an association.
+    pub fn start_timers(this: &KArc<Self>, link: &Link) {
+        if let Some(ms) = link.keep_alive().rx_period() {
+            this.rx_timer.arm_ms(ms, this.clone());
+        }
+        if let Some(ms) = link.keep_alive().tx_period() {
+            this.tx_timer.arm_ms(ms, this.clone());
+        }
+        this.watch_timer.arm_ms(WATCH_MS, this.clone());
+    }
+
+    /// Stops the timers of an association.
+    pub fn stop_timers(&self, sleep: CanSleep<'_>) {
+        self.rx_timer.drain(sleep);
+        self.tx_timer.drain(sleep);
+        self.watch_timer.drain(sleep);
+        // What a handler armed while it was waited for.
+        self.rx_timer.stop();
+        self.tx_timer.stop();
+        self.watch_timer.stop();
+    }
+
+    /// Starts what leads to a reconnect, or to the end.
+    pub fn start_recovery(this: &KArc<Self>) {
+        let handoff = this.identity().handoff;
+        if handoff.reconnect_delay != 0 {
+            notify_reconnect(this.name().as_cstr());
+            this.reconnect_timer
+                .arm_ms(seconds(handoff.reconnect_delay), this.clone());
+        }
+        if handoff.loss_timeout != 0 {
+            this.loss_timer
+                .arm_ms(seconds(handoff.loss_timeout), this.clone());
+        }
+    }
+
+    /// Undoes [`Controller::start_recovery`].
+    pub fn stop_recovery(&self, sleep: CanSleep<'_>) {
+        self.reconnect_timer.drain(sleep);
+        self.loss_timer.drain(sleep);
+        self.reconnect_timer.stop();
+    }
+
+    /// Sends a Keep Alive, now or when there is a slot.
+    pub fn send_keep_alive(qp: &KArc<HostQpair>) {
+        let cmd = admin_command(Sqe::keep_alive(), Request::KeepAlive, Class::Normal);
+        if let Err(Refused::NoMemory(_)) = HostQpair::submit(qp, cmd) {
+            qp.controller()
+                .say(format_args!("Failed to allocate KeepAlive command"));
+        }
+    }
+
+    /// A Keep Alive completed. Any context.
+    pub fn keep_alive_completed(&self, state: &KeepAlive, cqe: &Cqe) {
+        let status = cqe_status(cqe);
+        if is_host_abort(status) {
+            return;
+        }
+        state.on_keep_alive();
+        if !is_success(status) {
+            self.say(format_args!(
+                "KeepAlive response reported status {:#x}",
+                status >> 1
+            ));
+        }
+    }
+}
+
+impl CalloutHandler<TIMER_RX> for Controller {
+    fn fire(this: KArc<Self>) {
+        let Some(link) = this.link() else { return };
+        match (
+            link.keep_alive().rx_expired(),
+            link.keep_alive().rx_period(),
+        ) {
+            (RxExpiry::Rearm, Some(ms)) => {
+                let again = this.clone();
+                this.rx_timer.arm_ms(ms, again);
+            }
+            (RxExpiry::Rearm, None) => (),
+            (RxExpiry::Dead, _) => {
+                this.say(format_args!("disconnecting due to KeepAlive timeout"));
+                Self::failure(&this, link.generation());
+            }
+        }
+    }
+}
+
+impl CalloutHandler<TIMER_TX> for Controller {
+    fn fire(this: KArc<Self>) {
+        let Some(link) = this.link() else { return };
+        if link.keep_alive().tx_expired() == TxExpiry::Send {
+            Self::send_keep_alive(link.admin());
+        }
+        if let Some(ms) = link.keep_alive().tx_period() {
+            let again = this.clone();
+            this.tx_timer.arm_ms(ms, again);
+        }
+    }
+}
+
+impl CalloutHandler<TIMER_WATCH> for Controller {
+    fn fire(this: KArc<Self>) {
+        let Some(link) = this.link() else { return };
+        let now = uptime_ms();
+        let late = |qp: &&KArc<HostQpair>| qp.has_overdue(now);
+        if let Some(qp) = link
+            .io()
+            .iter()
+            .chain(core::iter::once(link.admin()))
+            .find(late)
+        {
+            qp.overdue();
+            return;
+        }
+        let again = this.clone();
+        this.watch_timer.arm_ms(WATCH_MS, again);
+    }
+}
+
+impl CalloutHandler<TIMER_RECONNECT> for Controller {
+    fn fire(this: KArc<Self>) {
+        if !this.with_conn(|conn| conn.machine.wants_reconnect()) {
+            return;
+        }
+        notify_reconnect(this.name().as_cstr());
+        let delay = this.identity().handoff.reconnect_delay;
+        let again = this.clone();
+        this.reconnect_timer.arm_ms(seconds(delay.max(1)), again);
+    }
+}
+
+impl CalloutHandler<TIMER_LOSS> for Controller {
+    fn fire(this: KArc<Self>) {
+        let again = this.clone();
+        this.loss_task.enqueue(this.host().queue(), again);
+    }
+}
+
+impl TaskHandler<TASK_RESUME> for Controller {
+    fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
+        for ns in this.namespace_list(sleep).iter() {
+            Namespace::resume(ns, false);
+        }
+    }
+}
