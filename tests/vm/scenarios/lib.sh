@@ -144,7 +144,7 @@ remove_lun() {
 }
 
 listening() {
-	netstat -an -p tcp -f inet | grep -q "[.]$1 .*LISTEN"
+	netstat -an -p tcp | grep -q "[.]$1 .*LISTEN"
 }
 
 # Extra arguments allow digests and so on.

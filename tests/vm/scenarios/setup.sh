@@ -12,12 +12,11 @@ export PATH
 ifconfig lo0 127.0.0.1/8 up
 sysctl -q kern.hostuuid=3f6c1b10-6d6e-4b8f-9a40-111213141516 >/dev/null
 sysctl -q kern.hostid=305419896 >/dev/null
-# The base system's front ends can be stopped, so that modules can go again.
+# devd(8) would reconnect by itself; the scenarios do that where it is meant.
+service devd onestop > /dev/null 2>&1 || true
 for tool in nvmecontrol ctladm kldload kldstat vmstat netstat; do
 	command -v $tool >/dev/null || { echo "no $tool in the guest"; exit 1; }
 done
 mkdir -p /tmp/out /tmp/w
 chmod 755 /tmp/t/t/* 2>/dev/null || true
-# Disks must not keep whoever detaches them waiting for a sync.
-sysctl -q kern.cam.nda.max_trim=256 >/dev/null 2>&1 || true
 exit 0

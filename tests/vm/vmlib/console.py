@@ -145,7 +145,7 @@ class Guest:
             else:
                 break
         self.send("exec /bin/sh")
-        self.send("stty -echo; PS1=; PS2=")
+        self.send("set +o emacs +o vi; stty -echo; PS1=; PS2=")
         self.run("unset HISTFILE", 60)
 
     def run(self, command, seconds):
