@@ -13,9 +13,12 @@
 #include <sys/gsb_crc32.h>
 #include <sys/kthread.h>
 #include <sys/proc.h>
+#include <sys/smp.h>
 #include <sys/sx.h>
 #include <sys/taskqueue.h>
 #include <sys/time.h>
+
+#include <machine/stack.h>
 
 struct nvrs_mtx {
 	struct mtx	mtx;

@@ -188,7 +188,8 @@ nvrs_conn_rx_wait(struct nvrs_conn *c, uint32_t lowat, uint32_t ms,
 
 	memset(st, 0, sizeof(*st));
 	SOCK_RECVBUF_LOCK(so);
-	c->rx_lowat = lowat;
+	/* More than the buffer takes would never come. */
+	c->rx_lowat = MIN(lowat, MAX(so->so_rcv.sb_hiwat / 2, 1));
 	while (!nvrs_rx_ready(c)) {
 		c->rx_waiting = true;
 		if (ms == 0)

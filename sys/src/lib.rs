@@ -9,6 +9,7 @@ pub mod cam;
 pub mod cdev;
 pub mod conn;
 pub mod context;
+pub mod crc;
 pub mod ctl;
 pub mod errno;
 pub mod ffi;

@@ -82,10 +82,7 @@ unsafe extern "C" fn matches<T, F: FnMut(&T) -> bool>(
 /// # Safety
 ///
 /// `T` is the type of the objects that the driver keeps in its softcs.
-pub unsafe fn delete<T, F: FnMut(&T) -> bool>(
-    mut f: F,
-    _sleep: CanSleep<'_>,
-) -> (u32, Result<()>) {
+pub unsafe fn delete<T, F: FnMut(&T) -> bool>(mut f: F, _sleep: CanSleep<'_>) -> (u32, Result<()>) {
     let mut count = 0;
     // SAFETY: the closure outlives the call; the context may sleep.
     let error = unsafe {

@@ -190,24 +190,27 @@ unsafe impl Sync for Thread {}
 // SAFETY: as above.
 unsafe impl Send for Thread {}
 
-/// The body of a [`Thread`]. `TAG` lets one type have several kinds.
-pub trait ThreadBody<const TAG: u32>: Sized + Send + Sync + 'static {
+/// The body of a [`Thread`].
+pub trait ThreadBody {
+    /// What the thread works on.
+    type Target: Send + Sync + 'static;
+
     /// Runs in the new thread.
-    fn body(this: KArc<Self>, sleep: CanSleep<'_>);
+    fn body(target: KArc<Self::Target>, sleep: CanSleep<'_>);
 }
 
-unsafe extern "C" fn run_thread<T: ThreadBody<TAG>, const TAG: u32>(arg: *mut c_void) {
+unsafe extern "C" fn run_thread<B: ThreadBody>(arg: *mut c_void) {
     // SAFETY: spawn() gave this reference to the thread.
-    let this = unsafe { KArc::from_raw(arg.cast::<T>().cast_const()) };
+    let target = unsafe { KArc::from_raw(arg.cast::<B::Target>().cast_const()) };
     // SAFETY: a fresh kernel thread holds no lock.
-    T::body(this, unsafe { CanSleep::assert() });
+    B::body(target, unsafe { CanSleep::assert() });
 }
 
 impl Thread {
     /// Starts a thread. It must be joined: a handle that is dropped leaks it.
-    pub fn spawn<T: ThreadBody<TAG>, const TAG: u32>(
+    pub fn spawn<B: ThreadBody>(
         name: &'static CStr,
-        target: KArc<T>,
+        target: KArc<B::Target>,
         _sleep: CanSleep<'_>,
     ) -> Result<Thread> {
         let arg = KArc::into_raw(target);
@@ -216,7 +219,7 @@ impl Thread {
         let raw = unsafe {
             ffi::nvrs_thread_spawn(
                 name.as_ptr(),
-                Some(run_thread::<T, TAG>),
+                Some(run_thread::<B>),
                 arg.cast_mut().cast::<c_void>(),
                 &mut error,
             )

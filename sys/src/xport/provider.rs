@@ -561,6 +561,22 @@ impl<T: Transport> DataRef<T> {
         self.mem.copy_from_mbuf(off, m, moff, len, crc)
     }
 
+    /// Undoes [`CapRef::begin_data`] when nothing refers to the data yet, so
+    /// that the command can be sent another time. Otherwise as dropping it.
+    pub fn cancel(self) {
+        if self
+            .cap
+            .data_refs
+            .compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        {
+            let mut this = ManuallyDrop::new(self);
+            this.cap.data_begun.store(false, Ordering::Relaxed);
+            // SAFETY: dropped once: `this` is never dropped.
+            unsafe { ManuallyDrop::drop(&mut this.cap) };
+        }
+    }
+
     /// What the host will hear: the first error counts.
     pub fn fail(&self, error: Errno) {
         let _ = self.cap.data_error.compare_exchange(
@@ -635,6 +651,12 @@ impl IoRequest {
     pub fn complete(self, xfered: usize, error: Option<Errno>) {
         let this = ManuallyDrop::new(self);
         this.call(xfered, error.map_or(0, Errno::code));
+    }
+
+    /// Gives the request back to a caller that will be told so by an error:
+    /// its callback does not run.
+    pub fn cancel(self) {
+        core::mem::forget(self);
     }
 
     fn call(&self, xfered: usize, error: c_int) {

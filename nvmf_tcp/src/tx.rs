@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! Transmission: whoever has something to send sends it, and all that others
+//! queue meanwhile; a worker takes over when the socket has no room.
+#![forbid(unsafe_code)]
+
+use sys::conn::Conn;
+use sys::mbuf::Mbuf;
+use sys::mem::KVec;
+use sys::sync::{Condvar, Mutex};
+use sys::time::stack_ok;
+use sys::xport::CapRef;
+use sys::{CanSleep, Errno, Result, Wait};
+
+use crate::qpair::Tcp;
+
+/// The worker waits for this much room before it sends part of a large chain.
+const LOW_WATER: u32 = 32 * 1024;
+/// A peer that takes nothing for this long is gone.
+const STALL_MS: u32 = 60_000;
+/// Capsules that wait for memory; with more, the connection ends.
+const DEFERRED_MAX: usize = 256;
+/// How long the worker waits at a time.
+const TICK_MS: u32 = 1_000;
+
+/// Who empties the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// Nobody: the queue is empty.
+    Idle,
+    /// The thread that found it idle.
+    Caller,
+    /// The worker: the socket had no room, or the caller no stack.
+    Worker,
+}
+
+struct State {
+    queue: Option<Mbuf>,
+    /// Capsules that could not be made into PDUs without waiting for memory.
+    deferred: KVec<CapRef<Tcp>>,
+    sender: Sender,
+    failed: Option<Errno>,
+    stopping: bool,
+}
+
+/// The transmit side of a connection.
+pub struct Tx {
+    state: Mutex<State>,
+    /// Signalled for the worker, and when the queue runs empty.
+    changed: Condvar,
+}
+
+/// What the sender found.
+enum Step {
+    Done,
+    NoRoom(Mbuf),
+}
+
+impl Tx {
+    /// An idle transmit side.
+    pub fn new(wait: Wait<'_>) -> Result<Self> {
+        let state = State {
+            queue: None,
+            deferred: KVec::with_capacity(DEFERRED_MAX, wait)?,
+            sender: Sender::Idle,
+            failed: None,
+            stopping: false,
+        };
+        Ok(Tx {
+            state: Mutex::new(c"nvmf/tcp tx buffers", state, wait)?,
+            changed: Condvar::new(c"nvtcptx", wait)?,
+        })
+    }
+
+    /// Queues whole PDUs and sends them if nobody else does. Fails once the
+    /// connection failed; then the PDUs are dropped. Any context that may
+    /// enter the network stack.
+    #[inline]
+    pub fn send(&self, conn: &Conn, pdus: Mbuf) -> Result<()> {
+        {
+            let mut st = self.state.lock();
+            if let Some(e) = st.failed {
+                drop(st);
+                drop(pdus);
+                return Err(e);
+            }
+            match &mut st.queue {
+                Some(q) => q.append(pdus),
+                None => st.queue = Some(pdus),
+            }
+            if st.sender != Sender::Idle {
+                return Ok(());
+            }
+            if !stack_ok() {
+                st.sender = Sender::Worker;
+                self.changed.broadcast();
+                return Ok(());
+            }
+            st.sender = Sender::Caller;
+        }
+        self.pump(conn);
+        Ok(())
+    }
+
+    /// Leaves a capsule to the worker, which may wait for memory.
+    #[cold]
+    pub fn defer(&self, cap: CapRef<Tcp>) -> Result<()> {
+        let mut st = self.state.lock();
+        let r = match st.failed {
+            Some(e) => Err(e),
+            None => st.deferred.push(cap),
+        };
+        self.changed.broadcast();
+        r
+    }
+
+    /// Empties the queue as its one sender, or hands it to the worker.
+    fn pump(&self, conn: &Conn) {
+        loop {
+            let chain = {
+                let mut st = self.state.lock();
+                match st.queue.take() {
+                    Some(chain) => chain,
+                    None => {
+                        st.sender = Sender::Idle;
+                        if st.stopping {
+                            self.changed.broadcast();
+                        }
+                        return;
+                    }
+                }
+            };
+            match send_some(conn, chain, Wait::NoWait) {
+                Ok(Step::Done) => {}
+                Ok(Step::NoRoom(rest)) => {
+                    let mut st = self.state.lock();
+                    put_back(&mut st, rest);
+                    st.sender = Sender::Worker;
+                    self.changed.broadcast();
+                    return;
+                }
+                Err(e) => {
+                    self.fail(conn, e);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The last PDU of this connection: drops what is queued, sends `pdu` and
+    /// refuses all that comes later.
+    pub fn terminate(&self, conn: &Conn, pdu: Mbuf) {
+        let (queue, ours) = {
+            let mut st = self.state.lock();
+            let ours = st.failed.is_none();
+            st.failed.get_or_insert(Errno::ECONNABORTED);
+            let queue = st.queue.take();
+            // Whoever is sending finishes a PDU first: what it has taken out
+            // of the queue is whole PDUs.
+            if ours && st.sender != Sender::Idle {
+                st.queue = Some(pdu);
+                (queue, None)
+            } else {
+                (queue, ours.then_some(pdu))
+            }
+        };
+        drop(queue);
+        if let Some(pdu) = ours {
+            let (space, _) = conn.send_space();
+            if pdu.len() <= space {
+                // A peer that does not read this will see the connection close.
+                let _ = conn.send(pdu, false);
+            }
+        }
+    }
+
+    /// The connection is unusable: drops what is queued and tells the receiver.
+    pub fn fail(&self, conn: &Conn, error: Errno) {
+        let queue = {
+            let mut st = self.state.lock();
+            st.failed.get_or_insert(error);
+            st.sender = Sender::Idle;
+            self.changed.broadcast();
+            st.queue.take()
+        };
+        // Outside the lock: freeing mbufs completes I/O.
+        drop(queue);
+        conn.kick_receive();
+    }
+
+    /// Why sending failed, if it did.
+    pub fn failure(&self) -> Option<Errno> {
+        self.state.lock().failed
+    }
+
+    /// The worker's body: sends what callers could not, until [`Tx::stop`];
+    /// `retry` sends a deferred capsule.
+    pub fn work(&self, conn: &Conn, retry: impl Fn(CapRef<Tcp>), sleep: CanSleep<'_>) {
+        loop {
+            let chain = {
+                let mut st = self.state.lock();
+                while !st.stopping && st.sender != Sender::Worker && st.deferred.is_empty() {
+                    self.changed.wait(&mut st, sleep);
+                }
+                if st.stopping {
+                    return;
+                }
+                if let Some(cap) = st.deferred.pop() {
+                    drop(st);
+                    retry(cap);
+                    continue;
+                }
+                match st.queue.take() {
+                    Some(chain) => chain,
+                    None => {
+                        st.sender = Sender::Idle;
+                        continue;
+                    }
+                }
+            };
+            if let Err(e) = self.work_on(conn, chain, sleep) {
+                self.fail(conn, e);
+            }
+        }
+    }
+
+    fn work_on(&self, conn: &Conn, mut chain: Mbuf, sleep: CanSleep<'_>) -> Result<()> {
+        let mut stalled = 0;
+        loop {
+            let before = chain.len();
+            match send_some(conn, chain, sleep.into())? {
+                Step::Done => return Ok(()),
+                Step::NoRoom(rest) => {
+                    if rest.len() != before {
+                        stalled = 0;
+                    }
+                    let room = rest.len().min(LOW_WATER);
+                    if !conn.wait_send(room, TICK_MS, sleep) {
+                        stalled += TICK_MS;
+                    }
+                    let mut st = self.state.lock();
+                    if st.stopping {
+                        drop(st);
+                        drop(rest);
+                        return Ok(());
+                    }
+                    if let Some(e) = st.failed {
+                        drop(st);
+                        drop(rest);
+                        return Err(e);
+                    }
+                    if stalled >= STALL_MS {
+                        return Err(Errno::ETIMEDOUT);
+                    }
+                    // Take along what was queued meanwhile.
+                    put_back(&mut st, rest);
+                    match st.queue.take() {
+                        Some(all) => chain = all,
+                        None => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until everything queued was given to the socket; false if it was
+    /// not within `ms`.
+    pub fn drain(&self, ms: u32, sleep: CanSleep<'_>) -> bool {
+        let mut left = ms;
+        loop {
+            let mut st = self.state.lock();
+            if st.failed.is_some() {
+                return false;
+            }
+            if st.sender == Sender::Idle && st.queue.is_none() {
+                return true;
+            }
+            if left == 0 {
+                return false;
+            }
+            let step = left.min(10);
+            self.changed.wait_ms(&mut st, step, sleep);
+            left -= step;
+        }
+    }
+
+    /// Ends the worker; nothing more is sent.
+    pub fn stop(&self, conn: &Conn) {
+        let dropped = {
+            let mut st = self.state.lock();
+            st.stopping = true;
+            st.failed.get_or_insert(Errno::ECONNABORTED);
+            self.changed.broadcast();
+            let deferred = core::mem::replace(&mut st.deferred, KVec::empty());
+            (st.queue.take(), deferred)
+        };
+        drop(dropped);
+        conn.kick_send();
+    }
+}
+
+fn put_back(st: &mut State, mut rest: Mbuf) {
+    if let Some(later) = st.queue.take() {
+        rest.append(later);
+    }
+    st.queue = Some(rest);
+}
+
+/// Gives the socket as much of a chain as it takes.
+fn send_some(conn: &Conn, chain: Mbuf, wait: Wait<'_>) -> Result<Step> {
+    let mut chain = chain;
+    loop {
+        let (space, empty) = conn.send_space();
+        if chain.len() <= space {
+            conn.send(chain, false)?;
+            return Ok(Step::Done);
+        }
+        // Part of a chain only when it is worth a call, or nothing will change.
+        if space == 0 || (space < LOW_WATER && !empty) {
+            return Ok(Step::NoRoom(chain));
+        }
+        match chain.split(space, wait) {
+            Ok(Some(rest)) => {
+                conn.send(chain, true)?;
+                chain = rest;
+            }
+            Ok(None) => return Ok(Step::NoRoom(chain)),
+            // The worker can wait for memory.
+            Err(_) => return Ok(Step::NoRoom(chain)),
+        }
+    }
+}
