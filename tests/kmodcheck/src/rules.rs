@@ -144,7 +144,7 @@ fn undefined(elf: &Elf<'_>, allow: &BTreeSet<&str>) -> Vec<String> {
     undefined_names(elf)
         .into_iter()
         .filter(|name| !allow.contains(name) && !is_set_end(elf, name))
-        .map(|name| format!("undefined symbol {name} is not in the allow-list"))
+        .map(|name| format!("undefined symbol {name} is not in the allow-list; if the kernel has it, add it there"))
         .collect()
 }
 
