@@ -10,7 +10,7 @@ use sys::crc::digest;
 use sys::ffi::{NVRS_MORE, NVRS_SUCCESS_SENT};
 use sys::log::RateLimit;
 use sys::mbuf::Mbuf;
-use sys::mem::{KVec, SetOnce};
+use sys::mem::{KBox, KVec, SetOnce};
 use sys::sync::Mutex;
 use sys::wire::{FromBytes, IntoBytes, Sqe};
 use sys::xport::{CapRef, CapsuleObj, IoRequest};
@@ -92,7 +92,7 @@ struct Pending {
 type Table = Ttags<Pending, KVec<Slot<Pending>>>;
 
 struct Requests {
-    table: Table,
+    table: KBox<Table>,
     closed: bool,
 }
 
@@ -130,10 +130,11 @@ pub fn data_len(cap: &CapsuleObj<Tcp>) -> usize {
 
 impl Controller {
     /// No requests.
+    #[inline(never)]
     pub fn new(p: &Params, wait: Wait<'_>) -> Result<Self> {
         let slots = KVec::filled(p.request_slots(), wait, |_| Slot::new())?;
         let requests = Requests {
-            table: Ttags::new(slots, p),
+            table: KBox::new(Ttags::new(slots, p), wait)?,
             closed: false,
         };
         Ok(Controller {
@@ -248,10 +249,10 @@ impl Controller {
         let end = {
             let mut requests = self.requests.lock();
             let end = requests.table.h2c_end(&placing.pdu, digest_ok);
-            if let H2cEnd::More = end {
-                if let Some(p) = requests.table.payload_mut(placing.pdu.ttag) {
-                    p.io = placing.io.take();
-                }
+            if let H2cEnd::More = end
+                && let Some(p) = requests.table.payload_mut(placing.pdu.ttag)
+            {
+                p.io = placing.io.take();
             }
             end
         };

@@ -43,6 +43,7 @@ pub struct Unsent(pub Errno, pub CapRef<Tcp>);
 
 impl Host {
     /// No commands.
+    #[inline(never)]
     pub fn new(p: &Params, wait: Wait<'_>) -> Result<Self> {
         let cids = (p.qsize as usize + EXTRA_CIDS).min(1 << 16);
         Ok(Host {
@@ -180,8 +181,10 @@ impl Host {
         };
         // The PDU stands for the response: the command ends here.
         drop(filling.cmd.take());
-        let mut cqe = Cqe::default();
-        cqe.cid = filling.pdu.cccid.into();
+        let mut cqe = Cqe {
+            cid: filling.pdu.cccid.into(),
+            ..Cqe::default()
+        };
         cqe.set_status(status);
         deliver(qp, &cqe, false, sleep)
     }
@@ -269,10 +272,10 @@ fn send_requested(
             Some(b) => b.append(pdu),
             None => batch = Some(pdu),
         }
-        if batch.as_ref().is_some_and(|b| b.len() >= BATCH) {
-            if let Some(b) = batch.take() {
-                qp.state.tx.send(conn, b).map_err(End::Failed)?;
-            }
+        if batch.as_ref().is_some_and(|b| b.len() >= BATCH)
+            && let Some(b) = batch.take()
+        {
+            qp.state.tx.send(conn, b).map_err(End::Failed)?;
         }
     }
     if let Some(b) = batch {

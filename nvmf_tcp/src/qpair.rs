@@ -118,6 +118,7 @@ impl Drop for QpairState {
     }
 }
 
+#[inline(never)]
 fn parse(controller: bool, list: NvRef<'_>) -> Option<(i32, Params)> {
     let role = if controller {
         Role::Controller
@@ -157,6 +158,8 @@ fn buffer_size(p: &Params) -> u32 {
         .clamp(SOCKBUF_MIN, SOCKBUF_MAX)
 }
 
+// Kept apart for the sake of the stack: see the link gate.
+#[inline(never)]
 fn make(params: Params, conn: Conn, sleep: CanSleep<'_>) -> Result<KArc<Qp>> {
     let wait = Wait::Sleep(sleep);
     let mut peer = [0; 56];
