@@ -145,10 +145,11 @@ impl Rules {
         let Ok((ch, _)) = CommonHeader::ref_from_prefix(bytes) else {
             return Ok(Check::Need(CommonHeader::LEN));
         };
-        if self.hdgst && !is_term_req(ch.pdu_type) {
-            if let Some(need) = self.header_digest(ch, bytes, crc)? {
-                return Ok(Check::Need(need));
-            }
+        if self.hdgst
+            && !is_term_req(ch.pdu_type)
+            && let Some(need) = self.header_digest(ch, bytes, crc)?
+        {
+            return Ok(Check::Need(need));
         }
         let shape = self.common(ch)?;
         match bytes.get(..usize::from(shape.header)) {
@@ -165,19 +166,15 @@ impl Rules {
         bytes: &[u8],
         crc: impl Fn(&[u8]) -> u32,
     ) -> Result<Option<usize>, PduError> {
-        let by_type = PduType::try_from(ch.pdu_type)
-            .ok()
-            .map(|t| usize::from(t.hlen()));
+        // An Initialize Connection PDU has no digest, and no business here.
+        let by_type = PduType::try_from(ch.pdu_type).map_or(0, PduType::hlen);
+        let by_type = (by_type != 0 && by_type != 128).then_some(usize::from(by_type));
         let by_hlen = matches!(ch.hlen, 24 | 72).then_some(usize::from(ch.hlen));
         let (first, second) = match (by_hlen, by_type) {
             (Some(h), Some(t)) if h != t => (h, Some(t)),
             (Some(n), _) | (None, Some(n)) => (n, None),
             (None, None) => return Ok(None),
         };
-        // An Initialize Connection PDU has no digest, and no business here.
-        if first > 72 || second.is_some_and(|n| n > 72) {
-            return Ok(None);
-        }
         let digest = DIGEST_LEN as usize;
         let need = first.max(second.unwrap_or(0)) + digest;
         if (ch.plen.get() as usize) < need {
@@ -288,8 +285,9 @@ impl Rules {
             _ => PduFlags::HDGST,
         };
         let f = PduFlags::from_bits_retain(bits);
+        let may_digest = allowed.contains(PduFlags::DDGST);
         let ddgst_wrong = match body {
-            Some(n) => f.contains(PduFlags::DDGST) != (self.ddgst && n != 0),
+            Some(n) => f.contains(PduFlags::DDGST) != (may_digest && self.ddgst && n != 0),
             None => f.contains(PduFlags::DDGST) && !self.ddgst,
         };
         let success_wrong =
@@ -405,3 +403,6 @@ fn data_pdu(header: &[u8], payload: u32, flags: u8) -> Option<DataPdu> {
         success: f.contains(PduFlags::SUCCESS),
     })
 }
+
+#[cfg(test)]
+mod tests;

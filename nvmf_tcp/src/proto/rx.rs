@@ -250,3 +250,6 @@ impl Rx {
         self.state = self.state.next(Input::Fault);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Most bytes: a header and its digest, padded for the largest alignment.
-    pub const MAX: usize = 128;
+    /// Most bytes: a header and its digest, 76 bytes, padded for an alignment of 72.
+    pub const MAX: usize = 144;
 
     /// The bytes to send before the data.
     #[inline]
@@ -215,10 +215,13 @@ impl Framing {
         }
     }
 
-    /// The least multiple of the alignment, 4 to 128, that is not less than `header`, at most 76: no more than 128.
+    /// The least multiple of the alignment, 4 to 128, that is not less than `header`, at most 76: no more than
+    /// [`Header::MAX`].
     #[inline]
     fn padded(&self, header: u8) -> u8 {
-        header.checked_next_multiple_of(self.align).unwrap_or(128)
+        header
+            .checked_next_multiple_of(self.align)
+            .unwrap_or(Header::MAX as u8)
     }
 
     #[inline]
@@ -353,3 +356,6 @@ impl Iterator for Pieces {
         self.take_piece(u32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

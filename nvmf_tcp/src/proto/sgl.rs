@@ -84,3 +84,6 @@ pub const fn describe(to_controller: bool, len: u32, max_icd: u32) -> (Sgl, u32)
 pub const fn is_in_capsule(sqe: &Sqe) -> bool {
     sqe.sgl1.id == ID_IN_CAPSULE
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,3 +235,6 @@ pub(super) const fn out_of_range(offset: u32, len: u32) -> PduError {
 pub(super) const fn out_of_order(offset: u32, expected: u32) -> PduError {
     PduError::other(Fes::SequenceError, Kind::Order { offset, expected })
 }
+
+#[cfg(test)]
+mod tests;

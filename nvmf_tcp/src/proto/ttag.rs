@@ -125,6 +125,8 @@ pub struct Ttags<T, S: DerefMut<Target = [Slot<T>]>> {
     waiting: Fifo,
     chains: [u16; CHAINS],
     sent: usize,
+    /// Slots that `drain` is done with.
+    drained: usize,
     max_sent: usize,
     max_r2t: u32,
     maxh2cdata: u32,
@@ -139,6 +141,7 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Ttags<T, S> {
             waiting: Fifo::EMPTY,
             chains: [NIL; CHAINS],
             sent: 0,
+            drained: 0,
             max_sent: MAX_TTAGS,
             max_r2t: p.max_r2t,
             maxh2cdata: p.maxh2cdata,
@@ -262,15 +265,17 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Ttags<T, S> {
         }
     }
 
-    /// Takes out any request, when the connection has ended: what it carried and how many bytes came for it.
+    /// Takes out any request, when the connection has ended: what it carried and how many bytes came for it. No new one
+    /// is accepted from the first call on.
     pub fn drain(&mut self) -> Option<(T, u32)> {
-        self.waiting = Fifo::EMPTY;
+        (self.waiting, self.free, self.sent) = (Fifo::EMPTY, Fifo::EMPTY, 0);
         self.chains = [NIL; CHAINS];
-        self.sent = 0;
-        let slot = self
-            .slots
-            .iter_mut()
-            .find(|s| !matches!(s.state, SlotState::Free))?;
+        let rest = self.slots.get_mut(self.drained..)?;
+        let skip = rest
+            .iter()
+            .position(|s| !matches!(s.state, SlotState::Free))?;
+        let slot = rest.get_mut(skip)?;
+        self.drained += skip + 1;
         match mem::replace(&mut slot.state, SlotState::Free) {
             SlotState::Free => None,
             SlotState::Waiting(req) => Some((req.payload, 0)),
@@ -400,3 +405,6 @@ fn pop<T>(slots: &mut [Slot<T>], list: &mut Fifo) -> Option<u16> {
     }
     Some(i)
 }
+
+#[cfg(test)]
+mod tests;
