@@ -7,7 +7,7 @@
 //! waits for CTL: when commands are outstanding it ends, and the last of them queues it again.
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering, fence};
 
 use sys::errno::{Errno, Result};
 use sys::mem::{KArc, KVec};
@@ -145,6 +145,12 @@ impl Controller {
         let mut state = this.state.lock();
         let actions = Actions::ARM_GRACE | Actions::START_KEEP_ALIVE;
         Self::timers(this, &mut state, actions);
+    }
+
+    /// The association never began.
+    pub fn abandon(&self) {
+        self.keep_alive.stop();
+        self.grace.stop();
     }
 
     /// A command arrived.
@@ -336,7 +342,7 @@ impl Controller {
     /// CTL has one command less.
     #[inline]
     pub fn command_done(this: &KArc<Self>) {
-        if this.busy.end(uptime_ms) && this.draining.load(Ordering::Acquire) {
+        if this.busy.end(uptime_ms) && this.draining.load(Ordering::SeqCst) {
             Self::queue_teardown(this);
         }
     }
@@ -374,7 +380,7 @@ impl Controller {
         }
         if actions.contains(Actions::TERMINATE) {
             this.admin.close(sleep);
-            sys::kprint!("nvmft{}: association terminated", this.cntlid);
+            peer_message!("nvmft{}: association terminated", this.cntlid);
             this.port.release(this.cntlid);
         }
     }
@@ -396,6 +402,8 @@ impl TaskHandler<TEARDOWN> for Controller {
                 }
                 this.state.lock().teardown = Teardown::Draining;
                 this.draining.store(true, Ordering::SeqCst);
+                // Either the last command sees the flag or this sees no command.
+                fence(Ordering::SeqCst);
             }
             Teardown::Draining => {}
         }

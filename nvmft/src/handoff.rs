@@ -143,14 +143,15 @@ impl Handoff<'_> {
                 return Err(e);
             }
         };
+        Controller::start(&c);
         if !port.install(c.clone()) {
+            c.abandon();
             qp.close(sleep);
             return Err(Errno::ENXIO);
         }
         let early = qp.attach(c.clone());
-        sys::kprint!("nvmft{cntlid}: associated with {}", self.host());
+        peer_message!("nvmft{cntlid}: associated with {}", self.host());
         qp.send_connect_response(connect_success(self.cid(), cntlid), sleep);
-        Controller::start(&c);
         if let Early::Error(error) = early {
             Controller::connection_lost(&c, &qp, error);
         }

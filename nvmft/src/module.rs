@@ -10,14 +10,14 @@ use sys::CanSleep;
 use sys::ctl::CText;
 use sys::errno::{Errno, Result};
 use sys::log::RateLimit;
-use sys::mem::{KArc, KVec};
+use sys::mem::{KArc, KBox, KVec};
 use sys::nv::NvRef;
 use sys::sync::{Global, Sx};
 use sys::task::TaskQueue;
 
 use crate::controller::Controller;
 use crate::port::Port;
-use crate::proto::port_args::{PortConfig, PortSelector, until_nul};
+use crate::proto::port_args::{ArgError, PortConfig, PortSelector, until_nul};
 use crate::proto::xml::{self, Printable, TextBuf};
 
 /// The front end.  Ports refer to it, controllers to ports and queues to controllers.
@@ -104,6 +104,18 @@ pub fn unload(sleep: CanSleep<'_>) -> Result<()> {
     Ok(())
 }
 
+/// In a function of its own, because a configuration takes much of a stack.
+#[inline(never)]
+fn parse_config(
+    args: NvRef<'_>,
+    hostid: u64,
+    sleep: CanSleep<'_>,
+) -> core::result::Result<KBox<PortConfig>, ArgError> {
+    let config = PortConfig::parse(|key| args.get_string(key), hostid)?;
+    // Waiting allocations of this size succeed.
+    KBox::new(config, sleep.into()).map_err(|_| ArgError::Missing)
+}
+
 /// Creates a port and returns the number that CTL gave it.
 pub fn create_port(
     args: NvRef<'_>,
@@ -112,7 +124,7 @@ pub fn create_port(
     sleep: CanSleep<'_>,
 ) -> Option<i32> {
     let module = MODULE.get()?;
-    let config = match PortConfig::parse(|key| args.get_string(key), hostid) {
+    let config = match parse_config(args, hostid, sleep) {
         Ok(config) => config,
         Err(e) => {
             let _ = err.write_str(e.text());

@@ -11,7 +11,7 @@ use core::fmt;
 
 use sys::ctl::{CtlPort, Sbuf};
 use sys::errno::{Errno, Result};
-use sys::mem::{KArc, KVec};
+use sys::mem::{KArc, KBox, KVec};
 use sys::nv::NvRef;
 use sys::sync::{Condvar, Mutex};
 use sys::wire::fabrics::Cap;
@@ -56,7 +56,7 @@ pub struct Port {
     /// The front end.
     pub module: KArc<Module>,
     /// What it was created with.
-    pub config: PortConfig,
+    pub config: KBox<PortConfig>,
     /// The capabilities of its controllers.
     pub cap: Cap,
     /// The value of CC.MPS that they accept.
@@ -77,9 +77,10 @@ pub enum NoController {
 
 impl Port {
     /// Registers a new port and returns it with its number.
+    #[inline(never)]
     pub fn create(
         module: KArc<Module>,
-        config: PortConfig,
+        config: KBox<PortConfig>,
         options: NvRef<'_>,
         sleep: CanSleep<'_>,
     ) -> Result<(KArc<Self>, i32)> {
