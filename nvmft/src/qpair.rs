@@ -108,9 +108,12 @@ impl Qp {
             },
             wait,
         )?;
-        // What the host may send in a capsule: userland says zero, and a transport may use it as a limit.
+        // What the host may send in a capsule: userland says zero, and a transport may use it as a limit. A
+        // handoff without it stays without it, for the transport to decline.
         let mut params = params.to_owned()?;
-        params.set_number(c"max_icd", max_icd);
+        if params.as_ref().get_number(c"max_icd").is_some() {
+            params.set_number(c"max_icd", max_icd);
+        }
         let raw = Qpair::allocate(trtype, true, params.as_ref(), qp.clone(), sleep)
             .ok_or(Errno::ENXIO)?;
         // It is set once, here.
