@@ -233,27 +233,25 @@ pub fn reconnect(ctrl: &KArc<Controller>, list: NvRef<'_>, sleep: CanSleep<'_>) 
     if ctrl.transition(Event::Reconnect) != Action::Proceed {
         return Err(Errno::EBUSY);
     }
-    let result = set_up_again(ctrl, &new, list, sleep);
-    let link = match result {
+    let link = match set_up_again(ctrl, &new, list, sleep) {
         Ok(link) => link,
         Err(e) => {
+            // What was let loose for the new association is held again.
+            hold_requests(ctrl, sleep);
             ctrl.stop_timers(sleep);
             if let Some(link) = ctrl.link() {
                 Link::shut_down(&link, sleep);
             }
             if ctrl.transition(Event::SetupFailed) == Action::Delete {
-                let again = ctrl.clone();
-                ctrl.loss_task.enqueue(ctrl.host().queue(), again);
+                ctrl.loss_task.enqueue(ctrl.host().queue(), ctrl.clone());
             }
             return Err(e);
         }
     };
-    ctrl.stop_recovery(sleep);
     ctrl.say(format_args!(
         "established new association with {} I/O queues",
         link.io().len()
     ));
-    release_requests(ctrl, &link, sleep);
     // A scan that fails because the association does so again leads to the next reconnect.
     let _ = scan::rescan_all(&link, sleep);
     Ok(())
@@ -288,9 +286,13 @@ fn set_up_again(
     if let Some(sim) = ctrl.sim.get().and_then(Gate::enter) {
         sim.update(link.features().nn, ctrl.max_transfer());
     }
+    // While this thread owns the set-up, nobody else can take the queues down under the requests.
+    release_requests(ctrl, &link, sleep);
+    ctrl.with_conn(|conn| conn.identity = new.clone());
+    ctrl.stop_recovery(sleep);
     if ctrl.transition(Event::SetupDone) != Action::Proceed {
+        Controller::start_recovery(ctrl);
         return Err(Errno::ECONNABORTED);
     }
-    ctrl.with_conn(|conn| conn.identity = new.clone());
     Ok(link)
 }

@@ -89,6 +89,9 @@ impl Link {
         let Some(page) = event.log_page(this.features().elpe) else {
             return;
         };
+        if this.controller().is_detaching() {
+            return;
+        }
         let Ok(buf) = IoBuf::zeroed(page.len as usize, Wait::Sleep(sleep)) else {
             return;
         };

@@ -148,6 +148,10 @@ impl Link {
             }
         }
         let _ = link.io.set(io);
+        // A queue that failed before the controller knew the link has left a note.
+        if result.is_ok() && ctrl.with_conn(|conn| conn.machine.has_failed()) {
+            result = Err(Errno::ECONNABORTED);
+        }
         if let Err(e) = result {
             Self::shut_down(&link, sleep);
             return Err(e);

@@ -44,6 +44,9 @@ fn identify(
     sleep: CanSleep<'_>,
 ) -> Result<Done> {
     let ctrl = link.controller();
+    if ctrl.is_detaching() {
+        return Err(Errno::ECONNABORTED);
+    }
     let buf = IoBuf::zeroed(PAGE_LEN, Wait::Sleep(sleep))?;
     let done = match execute(
         link.admin(),

@@ -103,6 +103,11 @@ impl Association {
         self.owned
     }
 
+    /// Whether the set-up that is under way has failed behind its owner's back.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// Whether a RECONNECT notification makes sense.
     pub fn wants_reconnect(&self) -> bool {
         !self.lost && matches!(self.state, State::Disconnected | State::Reconnecting)
@@ -225,7 +230,9 @@ mod tests {
     #[test]
     fn failure_while_attaching_fails_the_attach() {
         let mut a = Association::new();
+        assert!(!a.has_failed());
         assert_eq!(a.handle(Event::Failure), Action::Unstick);
+        assert!(a.has_failed());
         assert_eq!(a.handle(Event::SetupDone), Action::Unwind);
         assert_eq!(a.handle(Event::SetupFailed), Action::None);
         assert!(!a.is_owned());
