@@ -22,8 +22,13 @@ CFLAGS+=	-DSMP
 .endif
 
 EXPORTED!=	cat ${TOP}/shim/link/export/${KMOD}.txt
-EXPORT_SYMS=	${EXPORTED:UNO}
-LDSCRIPT_FLAGS=	-T ${TOP}/shim/link/kmod.lds --gc-sections ${EXPORTED:S/^/-u /}
+LDSCRIPT_FLAGS=	-T ${TOP}/shim/link/kmod.lds --gc-sections
+.if empty(EXPORTED)
+EXPORT_SYMS=	NO
+.else
+EXPORT_SYMS=	${EXPORTED}
+LDSCRIPT_FLAGS+=	${EXPORTED:S/^/-u /}
+.endif
 
 # `core` is built from source: rustup component add rust-src
 CARGO?=		cargo
