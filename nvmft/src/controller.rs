@@ -7,7 +7,7 @@
 //! waits for CTL: when commands are outstanding it ends, and the last of them queues it again.
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicBool, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
 use sys::errno::{Errno, Result};
 use sys::mem::{KArc, KVec};
@@ -26,7 +26,7 @@ use crate::proto::controller::{self as machine, Actions, Event, GRACE_MS, Limits
 use crate::proto::features::Features;
 use crate::proto::ns::{ChangedList, LIST_ENTRIES};
 use crate::proto::stats::{Busy, Totals};
-use crate::qpair::Qp;
+use crate::qpair::{Early, Qp};
 
 /// The timers and tasks of a controller.
 const KEEP_ALIVE: u32 = 0;
@@ -40,7 +40,11 @@ enum Teardown {
     Idle,
     /// I/O queues are to be closed.
     Requested,
-    /// CTL's commands are waited for.
+    /// They are being closed, each by a task of its own: a dead peer costs time only once.
+    Closing,
+    /// CTL is told to give back all commands.
+    Aborting,
+    /// They are waited for.
     Draining,
 }
 
@@ -87,6 +91,8 @@ pub struct Controller {
     active: AtomicBool,
     /// The last command's completion queues the teardown task.
     draining: AtomicBool,
+    /// I/O queues that are being closed.
+    closing: AtomicU32,
     keep_alive: Callout<Controller, KEEP_ALIVE>,
     grace: Callout<Controller, GRACE>,
     teardown: Task<Controller, TEARDOWN>,
@@ -132,6 +138,7 @@ impl Controller {
                 state: Mutex::new(c"nvmft controller", state, wait)?,
                 active: AtomicBool::new(true),
                 draining: AtomicBool::new(false),
+                closing: AtomicU32::new(0),
                 keep_alive: Callout::new(wait)?,
                 grace: Callout::new(wait)?,
                 teardown: Task::new(wait)?,
@@ -261,26 +268,26 @@ impl Controller {
         }
     }
 
-    /// Takes a new I/O queue, or says why not.
+    /// Takes a new I/O queue, or says why not, and returns what its connection said before.
     pub fn add_queue(
-        &self,
+        this: &KArc<Self>,
         cmd: &ConnectCmd,
         data: &ConnectData,
         qp: &KArc<Qp>,
         qsize: u64,
         sleep: CanSleep<'_>,
-    ) -> core::result::Result<(), IoRefusal> {
+    ) -> core::result::Result<Early, IoRefusal> {
         let mut slots = KVec::empty();
         loop {
-            let mut state = self.state.lock();
+            let mut state = this.state.lock();
             let queues = state.features.queues();
-            let hostnqn = self.hostnqn.first_chunk().ok_or(IoRefusal::HostNqn)?;
+            let hostnqn = this.hostnqn.first_chunk().ok_or(IoRefusal::HostNqn)?;
             let ctx = IoContext {
-                hostid: &self.hostid,
+                hostid: &this.hostid,
                 hostnqn,
                 state: state.machine.state(),
                 queues,
-                max_qsize: self.port.config.max_io_qsize,
+                max_qsize: this.port.config.max_io_qsize,
             };
             connect::check_io(&ctx, cmd, data, qsize, |qid| {
                 let at = usize::from(qid.wrapping_sub(1));
@@ -293,7 +300,8 @@ impl Controller {
             let at = usize::from(cmd.qid.get().wrapping_sub(1));
             if let Some(slot) = state.io.get_mut(at) {
                 *slot = Some(qp.clone());
-                return Ok(());
+                // With the lock held, so that a teardown finds the queue attached.
+                return Ok(qp.attach(this.clone()));
             }
             drop(state);
             slots = KVec::filled(granted, sleep.into(), |_| None)
@@ -347,22 +355,59 @@ impl Controller {
         }
     }
 
-    fn close_io_queues(&self, sleep: CanSleep<'_>) {
-        let queues = core::mem::replace(&mut self.state.lock().io, KVec::empty());
-        for qp in queues.iter().flatten() {
-            qp.shut();
+    /// An I/O queue is closed.
+    pub fn queue_closed(this: &KArc<Self>, qp: &Qp) {
+        this.state.lock().closed.add(&qp.counters);
+        if this.closing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            Self::queue_teardown(this);
         }
-        for qp in queues.iter().flatten() {
-            qp.close(sleep);
-            self.state.lock().closed.add(&qp.counters);
+    }
+
+    /// The next step of a teardown, decided under the lock because the task may run in two threads.
+    fn next_step(&self) -> Step {
+        let mut state = self.state.lock();
+        match state.teardown {
+            Teardown::Idle | Teardown::Aborting => Step::Wait,
+            Teardown::Requested => {
+                let queues = core::mem::replace(&mut state.io, KVec::empty());
+                let count = queues.iter().flatten().count();
+                self.closing
+                    .store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
+                state.teardown = Teardown::Closing;
+                Step::Close(queues)
+            }
+            Teardown::Closing if self.closing.load(Ordering::Acquire) != 0 => Step::Wait,
+            Teardown::Closing => {
+                state.teardown = Teardown::Aborting;
+                Step::Abort
+            }
+            Teardown::Draining if self.busy.pending() != 0 => Step::Wait,
+            Teardown::Draining => {
+                self.draining.store(false, Ordering::SeqCst);
+                state.teardown = Teardown::Idle;
+                Step::Finish
+            }
         }
+    }
+
+    fn abort_commands(&self, sleep: CanSleep<'_>) {
+        if let Err(e) = self.ctl.abort_all(self.cntlid.into(), sleep) {
+            sys::kprint!(
+                "nvmft{}: failed to terminate tasks: {}",
+                self.cntlid,
+                e.code()
+            );
+        }
+        self.state.lock().teardown = Teardown::Draining;
+        self.draining.store(true, Ordering::SeqCst);
+        // Either the last command sees the flag or the next step sees no command.
+        fence(Ordering::SeqCst);
     }
 
     fn torn_down(this: &KArc<Self>, sleep: CanSleep<'_>) {
         let mut stale = [0; crate::proto::aer::AER_MAX];
         let actions = {
             let mut state = this.state.lock();
-            state.teardown = Teardown::Idle;
             let actions = state.machine.event(Event::TornDown);
             if actions.contains(Actions::CLEAR) {
                 for (to, cid) in stale.iter_mut().zip(state.aer.outstanding()) {
@@ -386,32 +431,38 @@ impl Controller {
     }
 }
 
+/// What a teardown does next.
+enum Step {
+    /// Something else has to happen first.
+    Wait,
+    /// Close these queues.
+    Close(KVec<Option<KArc<Qp>>>),
+    /// Abort commands.
+    Abort,
+    /// All is done.
+    Finish,
+}
+
 impl TaskHandler<TEARDOWN> for Controller {
     fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
-        let step = this.state.lock().teardown;
-        match step {
-            Teardown::Idle => return,
-            Teardown::Requested => {
-                this.close_io_queues(sleep);
-                if let Err(e) = this.ctl.abort_all(this.cntlid.into(), sleep) {
-                    sys::kprint!(
-                        "nvmft{}: failed to terminate tasks: {}",
-                        this.cntlid,
-                        e.code()
-                    );
+        loop {
+            match this.next_step() {
+                Step::Wait => return,
+                Step::Close(queues) => {
+                    for qp in queues.iter().flatten() {
+                        qp.shut();
+                    }
+                    for qp in queues.iter().flatten() {
+                        Qp::queue_close(qp);
+                    }
                 }
-                this.state.lock().teardown = Teardown::Draining;
-                this.draining.store(true, Ordering::SeqCst);
-                // Either the last command sees the flag or this sees no command.
-                fence(Ordering::SeqCst);
+                Step::Abort => this.abort_commands(sleep),
+                Step::Finish => {
+                    Self::torn_down(&this, sleep);
+                    return;
+                }
             }
-            Teardown::Draining => {}
         }
-        if this.busy.pending() != 0 {
-            return;
-        }
-        this.draining.store(false, Ordering::SeqCst);
-        Self::torn_down(&this, sleep);
     }
 }
 

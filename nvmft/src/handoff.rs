@@ -184,11 +184,13 @@ impl Handoff<'_> {
             return self.refuse(&qp, cqe, Errno::ENOENT);
         };
         let qsize = self.params.get_number(c"qsize").unwrap_or(0);
-        if let Err(refusal) = c.add_queue(self.cmd, self.data, &qp, qsize, sleep) {
-            self.say(cntlid, refusal);
-            return self.refuse(&qp, refusal.response(self.cid()), Errno::EINVAL);
-        }
-        let early = qp.attach(c.clone());
+        let early = match Controller::add_queue(&c, self.cmd, self.data, &qp, qsize, sleep) {
+            Ok(early) => early,
+            Err(refusal) => {
+                self.say(cntlid, refusal);
+                return self.refuse(&qp, refusal.response(self.cid()), Errno::EINVAL);
+            }
+        };
         qp.send_connect_response(connect_success(self.cid(), cntlid), sleep);
         if let Early::Error(error) = early {
             Controller::connection_lost(&c, &qp, error);

@@ -30,6 +30,10 @@ use crate::proto::cid::{CID_WORDS, CidError, CidTable};
 use crate::proto::identify::namespace_to_descriptors;
 use crate::proto::stats::QueueCounters;
 
+/// The tasks of a queue pair.
+const MOVE: u32 = 0;
+const CLOSE: u32 = 1;
+
 /// The transport's queue pair, in use.
 pub type Connection<'a> = GateGuard<'a, Qpair<Qp>>;
 
@@ -59,7 +63,8 @@ pub struct Qp {
     sqhd: AtomicU32,
     commands: Mutex<Commands>,
     moves: Mutex<MoveQueue<Qp>>,
-    move_task: Task<Qp>,
+    move_task: Task<Qp, MOVE>,
+    close_task: Task<Qp, CLOSE>,
     /// What the queue did.
     pub counters: QueueCounters,
     module: KArc<Module>,
@@ -103,6 +108,7 @@ impl Qp {
                 commands: Mutex::new(c"nvmft qp", commands, wait)?,
                 moves: Mutex::new(c"nvmft moves", MoveQueue::new(), wait)?,
                 move_task: Task::new(wait)?,
+                close_task: Task::new(wait)?,
                 counters: QueueCounters::default(),
                 module,
             },
@@ -150,6 +156,11 @@ impl Qp {
         if let Some(raw) = self.xport.get().and_then(|gate| gate.close(sleep)) {
             raw.free(sleep);
         }
+    }
+
+    /// Has a task close the connection and tell the controller.
+    pub fn queue_close(this: &KArc<Self>) {
+        this.close_task.enqueue(&this.module.teardown, this.clone());
     }
 
     /// Sends a response to a command whose identifier is not, or no longer, in use.
@@ -363,7 +374,16 @@ impl QpairHandler for Qp {
     }
 }
 
-impl TaskHandler<0> for Qp {
+impl TaskHandler<CLOSE> for Qp {
+    fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
+        this.close(sleep);
+        if let Some(c) = this.controller() {
+            Controller::queue_closed(c, &this);
+        }
+    }
+}
+
+impl TaskHandler<MOVE> for Qp {
     fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
         loop {
             let next = this.moves.lock().pop();
