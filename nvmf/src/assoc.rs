@@ -10,7 +10,7 @@ use crate::link::{Link, Plan};
 use crate::node::Namespace;
 use crate::nvlist::List;
 use crate::proto::assoc::{Action, Event};
-use crate::proto::handoff::{Handoff, subnqn, validate};
+use crate::proto::handoff::{DLE_ADRFAM, Handoff, missing_adrfam, subnqn, validate};
 use crate::proto::limits::{max_transfer, mpsmin, sim_depth};
 use crate::proto::timeout::SYNC_MS;
 use crate::scan;
@@ -18,7 +18,7 @@ use sys::cam::{Sim, SimError, SimParams};
 use sys::cdev::Cdev;
 use sys::mem::{KArc, KBuf, SetOnce};
 use sys::newbus::{self, ShutdownEvents};
-use sys::nv::NvRef;
+use sys::nv::{NvList, NvRef};
 use sys::sync::Gate;
 use sys::task::TaskHandler;
 use sys::time::realtime;
@@ -42,15 +42,33 @@ pub fn identity(list: NvRef<'_>, sleep: CanSleep<'_>) -> Result<Identity> {
     let bytes = list.get_binary(c"cdata").ok_or(Errno::EINVAL)?;
     let mut cdata = KBuf::zeroed(bytes.len(), wait)?;
     cdata.copy_from_slice(bytes);
-    let rparams = list
+    let mut rparams = list
         .get_nvlist(c"rparams")
         .ok_or(Errno::EINVAL)?
         .to_owned()?;
+    complete_address(&mut rparams, sleep)?;
     Ok(Identity {
         cdata: KArc::new(cdata, wait)?,
         rparams: KArc::new(rparams, wait)?,
         handoff,
     })
+}
+
+/// Fills in what a reconnect by nvmecontrol(8) needs and its connect left out.
+fn complete_address(rparams: &mut NvList, sleep: CanSleep<'_>) -> Result<()> {
+    let Some(dle) = rparams.as_ref().get_binary(c"dle") else {
+        return Ok(());
+    };
+    let Some(adrfam) = missing_adrfam(dle) else {
+        return Ok(());
+    };
+    let mut copy = KBuf::zeroed(dle.len(), Wait::Sleep(sleep))?;
+    copy.copy_from_slice(dle);
+    if let Some(byte) = copy.get_mut(DLE_ADRFAM) {
+        *byte = adrfam;
+    }
+    rparams.set_binary(c"dle", &copy);
+    rparams.as_ref().error()
 }
 
 /// Takes the queues of a handoff over and makes them a device.

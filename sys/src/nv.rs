@@ -217,6 +217,13 @@ impl NvList {
         unsafe { ffi::nvrs_nv_add_nvlist(self.0.raw.as_ptr(), name.as_ptr(), v.as_ptr()) }
     }
 
+    /// Replaces or adds bytes.
+    pub fn set_binary(&mut self, name: &CStr, v: &[u8]) {
+        // SAFETY: live list that we own; valid name.
+        unsafe { ffi::nvrs_nv_remove(self.0.raw.as_ptr(), name.as_ptr()) }
+        self.add_binary(name, v);
+    }
+
     /// Replaces or adds a number.
     pub fn set_number(&mut self, name: &CStr, v: u64) {
         // SAFETY: live list that we own; valid name.

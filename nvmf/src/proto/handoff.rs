@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use core::ffi::CStr;
+use core::net::IpAddr;
 
 /// Length of Identify Controller data.
 pub const CDATA_LEN: usize = 4096;
@@ -14,7 +15,11 @@ pub const DLE_LEN: usize = 1024;
 pub const NQN_LEN: usize = 256;
 
 const CDATA_SUBNQN: usize = 768;
+/// Offset of the address family in a discovery log entry.
+pub const DLE_ADRFAM: usize = 1;
 const DLE_SUBNQN: usize = 256;
+const DLE_TRADDR: usize = 512;
+const DLE_TRADDR_LEN: usize = 256;
 const ADMIN_MAX: u64 = 4096;
 const IO_MAX: u64 = 65536;
 const QSIZE_MIN: u64 = 2;
@@ -188,6 +193,22 @@ pub fn validate<S: Source>(list: S) -> Result<Handoff, Invalid> {
         io_qsize: u32::try_from(io_qsize).map_err(|_| Invalid::IoCount)?,
         admin,
     })
+}
+
+/// The address family that a discovery log entry lacks, from its numeric transport address.
+///
+/// nvmecontrol(8) makes up an entry without one for `connect`, and then refuses it for `reconnect`.
+pub fn missing_adrfam(dle: &[u8]) -> Option<u8> {
+    const TRTYPE_TCP: u8 = 3;
+    if dle.first() != Some(&TRTYPE_TCP) || dle.get(DLE_ADRFAM) != Some(&0) {
+        return None;
+    }
+    let address = nqn_text(dle.get(DLE_TRADDR..DLE_TRADDR + DLE_TRADDR_LEN)?);
+    let address = core::str::from_utf8(address).ok()?.trim_end();
+    match address.split('%').next()?.parse().ok()? {
+        IpAddr::V4(_) => Some(1),
+        IpAddr::V6(_) => Some(2),
+    }
 }
 
 /// The 256 bytes of the subsystem NQN in Identify Controller data.
@@ -453,6 +474,33 @@ mod tests {
         assert_eq!(validate(&next), Err(Invalid::DleSize));
         let next = next.with(c"rparams", Value::List(rparams()));
         assert_eq!(validate(&next), Err(Invalid::Nqn));
+    }
+
+    #[test]
+    fn address_family_from_the_address() {
+        let mut dle = vec![0; DLE_LEN];
+        dle[0] = 3;
+        assert_eq!(missing_adrfam(&dle), None);
+        for (text, family) in [
+            ("10.0.0.1", Some(1)),
+            ("fe80::1%lo0", Some(2)),
+            ("::1", Some(2)),
+            ("host.example", None),
+        ] {
+            dle[512..768].fill(0);
+            dle[512..512 + text.len()].copy_from_slice(text.as_bytes());
+            assert_eq!(missing_adrfam(&dle), family);
+        }
+        dle[512..768].fill(b'1');
+        assert_eq!(missing_adrfam(&dle), None);
+        dle[512..768].fill(0);
+        dle[512..515].copy_from_slice(b"::1");
+        dle[1] = 1;
+        assert_eq!(missing_adrfam(&dle), None);
+        dle[1] = 0;
+        dle[0] = 1;
+        assert_eq!(missing_adrfam(&dle), None);
+        assert_eq!(missing_adrfam(&dle[..600]), None);
     }
 
     #[test]
