@@ -19,6 +19,9 @@ use crate::qpair::Tcp;
 const LOW_WATER: u32 = 32 * 1024;
 /// A peer that takes nothing for this long is gone.
 const STALL_MS: u32 = 60_000;
+/// PDUs that a peer which does not read can make us hold: it may ask for data
+/// in small pieces. Far more than any queue has in flight.
+const QUEUED_MAX: u32 = 16 * 1024;
 /// Capsules that wait for memory; with more, the connection ends.
 const DEFERRED_MAX: usize = 256;
 /// How long the worker waits at a time.
@@ -37,6 +40,8 @@ enum Sender {
 
 struct State {
     queue: Option<Mbuf>,
+    /// Calls that the queue holds the PDUs of.
+    queued: u32,
     /// Capsules that could not be made into PDUs without waiting for memory.
     deferred: KVec<CapRef<Tcp>>,
     sender: Sender,
@@ -62,6 +67,7 @@ impl Tx {
     pub fn new(wait: Wait<'_>) -> Result<Self> {
         let state = State {
             queue: None,
+            queued: 0,
             deferred: KVec::with_capacity(DEFERRED_MAX, wait)?,
             sender: Sender::Idle,
             failed: None,
@@ -85,6 +91,13 @@ impl Tx {
                 drop(pdus);
                 return Err(e);
             }
+            if st.queued >= QUEUED_MAX {
+                drop(st);
+                drop(pdus);
+                self.fail(conn, Errno::ENOBUFS);
+                return Err(Errno::ENOBUFS);
+            }
+            st.queued += 1;
             match &mut st.queue {
                 Some(q) => q.append(pdus),
                 None => st.queue = Some(pdus),
@@ -120,6 +133,7 @@ impl Tx {
         loop {
             let chain = {
                 let mut st = self.state.lock();
+                st.queued = 0;
                 match st.queue.take() {
                     Some(chain) => chain,
                     None => {
@@ -230,7 +244,10 @@ impl Tx {
         loop {
             let before = chain.len();
             match send_some(conn, chain, sleep.into())? {
-                Step::Done => return Ok(()),
+                Step::Done => {
+                    self.state.lock().queued = 0;
+                    return Ok(());
+                }
                 Step::NoRoom(rest) => {
                     if rest.len() != before {
                         stalled = 0;

@@ -63,6 +63,8 @@ errnos! {
     ECONNABORTED = 53;
     /// Connection reset by peer.
     ECONNRESET = 54;
+    /// No buffer space.
+    ENOBUFS = 55;
     /// Not connected.
     ENOTCONN = 57;
     /// Timed out.
