@@ -58,6 +58,8 @@ pub struct State {
     pub aer: Aer,
     /// Namespaces that changed.
     pub changed: ChangedList<KVec<u32>>,
+    /// The admin queue, until the end: queues refer to their controller, so it must let go of them.
+    admin: Option<KArc<Qp>>,
     /// I/O queues by queue ID minus one; has room for as many as were granted.
     io: KVec<Option<KArc<Qp>>>,
     /// What closed queues did.
@@ -80,8 +82,6 @@ pub struct Controller {
     pub hostid: [u8; 16],
     /// The host's name: a field of 256 bytes.
     pub hostnqn: KVec<u8>,
-    /// The admin queue.
-    pub admin: KArc<Qp>,
     /// When the association began.
     pub since_ms: u64,
     /// Commands that CTL has.
@@ -115,6 +115,7 @@ impl Controller {
             features: Features::new(cmd.kato.get()),
             aer: Aer::default(),
             changed: ChangedList::new(KVec::filled(LIST_ENTRIES, wait, |_| 0)?),
+            admin: Some(admin),
             io: KVec::empty(),
             closed: Totals::default(),
             teardown: Teardown::Idle,
@@ -132,7 +133,6 @@ impl Controller {
                 trtype,
                 hostid: data.hostid,
                 hostnqn,
-                admin,
                 since_ms: uptime_ms(),
                 busy: Busy::default(),
                 state: Mutex::new(c"nvmft controller", state, wait)?,
@@ -334,11 +334,16 @@ impl Controller {
 
     /// Completes an Asynchronous Event Request.
     pub fn notify(&self, notice: Option<Notice>, sleep: CanSleep<'_>) {
-        let (Some(notice), Some(to)) = (notice, self.admin.connection()) else {
+        let Some(notice) = notice else {
             return;
         };
-        let cqe = Cqe::new(notice.cid, Status::SUCCESS).with_cdw0(notice.cdw0);
-        self.admin.respond(&to, cqe, sleep);
+        let Some(admin) = self.with(|s| s.admin.clone()) else {
+            return;
+        };
+        if let Some(to) = admin.connection() {
+            let cqe = Cqe::new(notice.cid, Status::SUCCESS).with_cdw0(notice.cdw0);
+            admin.respond(&to, cqe, sleep);
+        }
     }
 
     /// CTL has one more command.
@@ -406,7 +411,7 @@ impl Controller {
 
     fn torn_down(this: &KArc<Self>, sleep: CanSleep<'_>) {
         let mut stale = [0; crate::proto::aer::AER_MAX];
-        let actions = {
+        let (actions, admin) = {
             let mut state = this.state.lock();
             let actions = state.machine.event(Event::TornDown);
             if actions.contains(Actions::CLEAR) {
@@ -418,13 +423,22 @@ impl Controller {
                 state.features.reset();
             }
             Self::begin(this, &mut state, actions);
-            actions
+            let admin = if actions.contains(Actions::TERMINATE) {
+                state.admin.take()
+            } else {
+                state.admin.clone()
+            };
+            (actions, admin)
         };
-        for cid in stale.iter().filter_map(|c| c.checked_sub(1)) {
-            this.admin.release(cid as u16);
+        if let Some(admin) = &admin {
+            for cid in stale.iter().filter_map(|c| c.checked_sub(1)) {
+                admin.release(cid as u16);
+            }
         }
         if actions.contains(Actions::TERMINATE) {
-            this.admin.close(sleep);
+            if let Some(admin) = admin {
+                admin.close(sleep);
+            }
             peer_message!("nvmft{}: association terminated", this.cntlid);
             this.port.release(this.cntlid);
         }

@@ -373,11 +373,27 @@ nvrs_ctl_move_done(union ctl_io *io, bool samethr)
 	ctl_datamove_done(io, samethr);
 }
 
-/* An abort may change the status after success was sent: the host has it. */
+/*
+ * An abort may change the status after success was sent: the host has it.  A
+ * request that ends without a CQE of CTL's has failed.
+ */
 bool
 nvrs_ctl_done_result(const union ctl_io *io, void *cqe)
 {
-	memcpy(cqe, &io->nvmeio.cpl, sizeof(io->nvmeio.cpl));
+	struct nvme_completion cpl;
+
+	cpl = io->nvmeio.cpl;
+	switch (io->io_hdr.status & CTL_STATUS_MASK) {
+	case CTL_SUCCESS:
+	case CTL_NVME_ERROR:
+		break;
+	default:
+		memset(&cpl, 0, sizeof(cpl));
+		cpl.status = htole16(NVMEF(NVME_STATUS_SC,
+		    NVME_SC_INTERNAL_DEVICE_ERROR));
+		break;
+	}
+	memcpy(cqe, &cpl, sizeof(cpl));
 	return (!io->nvmeio.success_sent);
 }
 
