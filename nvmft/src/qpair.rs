@@ -26,6 +26,7 @@ use sys::{CanSleep, Wait};
 use crate::commands;
 use crate::controller::Controller;
 use crate::module::{Module, peer_message};
+use crate::proto::admin::data_len_fits;
 use crate::proto::cid::{CID_WORDS, CidError, CidTable};
 use crate::proto::identify::namespace_to_descriptors;
 use crate::proto::stats::QueueCounters;
@@ -271,6 +272,16 @@ impl Qp {
             return;
         };
         let info = mv.info();
+        let sqe = mv.capsule().sqe();
+        let Ok(sqe) = Sqe::ref_from_bytes(&sqe) else {
+            return;
+        };
+        if !data_len_fits(sqe, mv.capsule().data_len() as u64, info.total.into()) {
+            drop(to);
+            mv.fail(Status::DATA_SGL_LENGTH_INVALID.sc());
+            mv.done(Some(sleep));
+            return;
+        }
         if !info.to_host {
             let result = mv.receive(Some(sleep));
             drop(to);
@@ -279,10 +290,6 @@ impl Qp {
             }
             return;
         }
-        let sqe = mv.capsule().sqe();
-        let Ok(sqe) = Sqe::ref_from_bytes(&sqe) else {
-            return;
-        };
         if info.admin
             && asks_for_descriptors(sqe)
             && let Some(page) = mv.own_buffer()

@@ -231,6 +231,7 @@ nvrs_ctl_move_get(const union ctl_io *io, struct nvrs_ctl_move *mv)
 {
 	mv->offset = io->nvmeio.kern_rel_offset;
 	mv->len = io->nvmeio.kern_data_len;
+	mv->total = io->nvmeio.kern_total_len;
 	mv->to_host = (io->io_hdr.flags & CTL_FLAG_DATA_MASK) ==
 	    CTL_FLAG_DATA_IN;
 	mv->admin = io->io_hdr.io_type == CTL_IO_NVME_ADMIN;

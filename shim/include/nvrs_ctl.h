@@ -46,6 +46,7 @@ void	nvrs_ctl_io_set_next(union ctl_io *io, union ctl_io *next);	/* N */
 struct nvrs_ctl_move {
 	uint32_t	offset;		/* within the command's data */
 	uint32_t	len;
+	uint32_t	total;		/* of the whole command */
 	bool		to_host;
 	bool		admin;
 };

@@ -161,6 +161,8 @@ pub struct MoveInfo {
     pub offset: u32,
     /// Bytes.
     pub len: u32,
+    /// Bytes of the command's data, as the command's own fields have it.
+    pub total: u32,
     /// From the controller to the host.
     pub to_host: bool,
     /// For a command of the admin queue.
@@ -194,6 +196,7 @@ impl<Q: Send + Sync> DataMove<Q> {
         let mut mv = ffi::nvrs_ctl_move {
             offset: 0,
             len: 0,
+            total: 0,
             to_host: false,
             admin: false,
         };
@@ -202,6 +205,7 @@ impl<Q: Send + Sync> DataMove<Q> {
         MoveInfo {
             offset: mv.offset,
             len: mv.len,
+            total: mv.total,
             to_host: mv.to_host,
             admin: mv.admin,
         }

@@ -216,6 +216,15 @@ pub fn for_ctl(mut sqe: Sqe) -> Sqe {
     sqe
 }
 
+/// Whether a command's SGL describes what the command moves, `total` bytes. Hosts describe room for more
+/// ranges than they send with Dataset Management.
+pub fn data_len_fits(sqe: &Sqe, data_len: u64, total: u64) -> bool {
+    match sqe.opcode {
+        nvm::READ | nvm::WRITE | nvm::COMPARE => data_len == total,
+        _ => data_len >= total,
+    }
+}
+
 fn decode_fabrics(sqe: &Sqe) -> Result<AdminCommand, Refused> {
     let invalid = Refused::Status(Status::INVALID_FIELD);
     match sqe.fctype() {
@@ -417,6 +426,18 @@ mod tests {
             decode_io(&fused, 8),
             Err(Refused::Status(Status::INVALID_FIELD))
         );
+    }
+
+    #[test]
+    fn sgl_and_blocks() {
+        let read = Sqe::read(1, 0, 8);
+        for (len, ok) in [(0, false), (4095, false), (4096, true), (8192, false)] {
+            assert_eq!(data_len_fits(&read, len, 4096), ok);
+        }
+        let trim = Sqe::deallocate(1, 1);
+        for (len, ok) in [(0, false), (16, true), (4096, true)] {
+            assert_eq!(data_len_fits(&trim, len, 16), ok);
+        }
     }
 
     #[test]
