@@ -240,6 +240,18 @@ nvrs_ext_alloc(void *ctx, int how, void *data, size_t len)
 }
 
 /*
+ * In a page mbuf the pages lie over ext_arg2, so there is room for one word
+ * only.  A module has one release function.
+ */
+static void (*nvrs_extpg_release)(void *);
+
+static void
+nvrs_extpg_free(struct mbuf *m)
+{
+	nvrs_extpg_release(m->m_ext.ext_arg1);
+}
+
+/*
  * An unmapped mbuf counts its own sharers and holds one of the owner's
  * references.  The count's address does not fit into the mbuf beside the
  * callback and its argument, so the owner gives it back: release(arg) is
@@ -251,11 +263,11 @@ nvrs_extpg_alloc(void *ctx, int how)
 	struct nvrs_extref *er = ctx;
 	struct mbuf *m;
 
-	m = mb_alloc_ext_pgs(how, nvrs_ext_free, M_RDONLY);
+	m = mb_alloc_ext_pgs(how, nvrs_extpg_free, M_RDONLY);
 	if (m != NULL) {
 		atomic_add_int(er->refs, 1);
-		m->m_ext.ext_arg1 = er->release;
-		m->m_ext.ext_arg2 = (void *)((uintptr_t)er->arg | 1);
+		nvrs_extpg_release = er->release;
+		m->m_ext.ext_arg1 = (void *)((uintptr_t)er->arg | 1);
 	}
 	return (m);
 }
