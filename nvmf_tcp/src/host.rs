@@ -226,6 +226,17 @@ fn abandon(mut cmd: ActiveCmd<Tcp>) {
     cmd.disown();
 }
 
+/// A command that was accepted and never became PDUs ends like one that was
+/// sent: its data is given back, and its capsule.
+#[cold]
+pub fn forsake(cap: CapRef<Tcp>) {
+    let data = cap.begin_data();
+    if let Some(mut cmd) = cap.activate() {
+        cmd.state().data = data;
+        abandon(cmd);
+    }
+}
+
 fn deliver(
     qp: &Qp,
     cqe: &Cqe,

@@ -104,6 +104,15 @@ impl QpairState {
         Peer(&self.peer)
     }
 
+    /// Gives up a capsule that was accepted and not sent.
+    fn forsake(&self, cap: CapRef<Tcp>) {
+        match &self.side {
+            Side::Host(_) => host::forsake(cap),
+            // A response: the host sees the connection end.
+            Side::Controller(_) => drop(cap),
+        }
+    }
+
     /// Sends whole PDUs; fails once the connection has.
     #[inline]
     pub fn send(&self, pdus: Mbuf) -> Result<()> {
@@ -231,7 +240,7 @@ impl ThreadBody for TransmitThread {
         if let Some(conn) = this.state.conn.enter() {
             let retry = |cap: CapRef<Tcp>| {
                 if let Err(host::Unsent(e, cap)) = submit(&this, cap, sleep.into()) {
-                    drop(cap);
+                    this.state.forsake(cap);
                     this.state.tx.fail(&conn, e);
                 }
             };
@@ -269,8 +278,11 @@ fn stop(qp: &Qp, flush: bool, sleep: CanSleep<'_>) {
             delivered = st.tx.drain(ms, sleep) && conn.flush(ms, sleep);
         }
         st.stopping.store(true, Ordering::Release);
-        st.tx.stop(&conn);
+        let mut unsent = st.tx.stop(&conn);
         conn.kick_receive();
+        while let Some(cap) = unsent.pop() {
+            st.forsake(cap);
+        }
     }
     let Threads { receive, transmit } = core::mem::take(&mut *st.threads.lock());
     for thread in [receive, transmit].into_iter().flatten() {

@@ -302,9 +302,10 @@ impl Tx {
         }
     }
 
-    /// Ends the worker; nothing more is sent.
-    pub fn stop(&self, conn: &Conn) {
-        let dropped = {
+    /// Ends the worker; nothing more is sent. Returns the capsules that were
+    /// left to it.
+    pub fn stop(&self, conn: &Conn) -> KVec<CapRef<Tcp>> {
+        let (queue, deferred) = {
             let mut st = self.state.lock();
             st.stopping = true;
             st.failed.get_or_insert(Errno::ECONNABORTED);
@@ -312,8 +313,9 @@ impl Tx {
             let deferred = core::mem::replace(&mut st.deferred, KVec::empty());
             (st.queue.take(), deferred)
         };
-        drop(dropped);
+        drop(queue);
         conn.kick_send();
+        deferred
     }
 }
 
