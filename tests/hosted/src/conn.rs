@@ -1,0 +1,737 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! Connections over real TCP sockets: `nvrs_sock.h`.
+//!
+//! Sent mbufs are held until the peer acknowledged their bytes, as TCP does;
+//! then they are freed in a context that must not sleep, by the thread that
+//! receives on the connection or by the network thread.
+
+use std::collections::VecDeque;
+use std::ffi::{c_char, c_int};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use sys::Errno;
+use sys::ffi::{mbuf, nvrs_conn, nvrs_rxstate};
+
+use crate::context::{die, may_sleep, no_sleep};
+use crate::fault;
+use crate::mbuf::{nvrs_m_append, nvrs_m_freem, nvrs_m_length, nvrs_m_split, received, vectors};
+use crate::object::{Kind, give, object, take};
+
+const DEFAULT_BUFFER: u32 = 64 << 10;
+const READ_SIZE: usize = 64 << 10;
+/// How often the network thread looks after connections with data under way.
+const TICK: Duration = Duration::from_micros(500);
+/// How long a connection that was closed may take to send what it has.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A chain that was given to TCP.
+struct Chain {
+    head: *mut mbuf,
+    len: u32,
+}
+
+// SAFETY: it owns the chain.
+unsafe impl Send for Chain {}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        // SAFETY: owned, freed once.
+        no_sleep("an mbuf free routine", || unsafe {
+            nvrs_m_freem(self.head)
+        });
+    }
+}
+
+#[derive(Default)]
+struct Rx {
+    /// Received and not taken: chains with their lengths.
+    chains: VecDeque<Chain>,
+    avail: u32,
+    eof: bool,
+    error: i32,
+    kicked: bool,
+    capacity: u32,
+}
+
+#[derive(Default)]
+struct Tx {
+    /// Not acknowledged, oldest first.
+    held: VecDeque<Chain>,
+    /// Bytes of `held`.
+    used: u32,
+    /// Bytes of `held` that the socket has.
+    written: u32,
+    kicked: bool,
+    capacity: u32,
+    dead: bool,
+}
+
+struct Conn {
+    socket: OwnedFd,
+    wake: OwnedFd,
+    rx: Mutex<Rx>,
+    tx: Mutex<Tx>,
+    tx_changed: Condvar,
+    error: AtomicI32,
+    sending: AtomicBool,
+    calls: AtomicUsize,
+    closed: Mutex<Option<Instant>>,
+}
+
+/// The connections that the network thread looks after.
+struct Net {
+    active: Mutex<Vec<Arc<Conn>>>,
+    changed: Condvar,
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn net() -> &'static Net {
+    static NET: OnceLock<Net> = OnceLock::new();
+    static THREAD: std::sync::Once = std::sync::Once::new();
+    let net = NET.get_or_init(|| Net {
+        active: Mutex::new(Vec::new()),
+        changed: Condvar::new(),
+    });
+    THREAD.call_once(|| {
+        let t = std::thread::Builder::new().name("netisr".into());
+        if t.spawn(|| run_net(net)).is_err() {
+            die("no network thread");
+        }
+    });
+    net
+}
+
+fn run_net(net: &'static Net) {
+    let mut active = lock(&net.active);
+    loop {
+        if active.is_empty() {
+            active = net
+                .changed
+                .wait(active)
+                .unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        let all = active.clone();
+        drop(active);
+        for c in &all {
+            c.transmit();
+            c.reclaim();
+        }
+        let idle: Vec<_> = all.iter().filter(|c| !c.has_work()).collect();
+        active = lock(&net.active);
+        active.retain(|c| !idle.iter().any(|i| Arc::ptr_eq(c, i)) || c.has_work());
+        drop(active);
+        drop(all);
+        std::thread::sleep(TICK);
+        active = lock(&net.active);
+    }
+}
+
+/// The number that FreeBSD has for an error of this system.
+fn bsd_errno(e: i32) -> i32 {
+    let known = match e {
+        libc::ECONNRESET => Errno::ECONNRESET,
+        libc::ECONNABORTED => Errno::ECONNABORTED,
+        libc::ETIMEDOUT => Errno::ETIMEDOUT,
+        libc::EPIPE => Errno::EPIPE,
+        libc::ENOTCONN => Errno::ENOTCONN,
+        libc::EBADF => Errno::EBADF,
+        _ => Errno::EIO,
+    };
+    known.code()
+}
+
+fn last_errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn get_option(fd: RawFd, level: c_int, name: c_int) -> Option<c_int> {
+    let mut v: c_int = 0;
+    let mut len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: valid storage of that length.
+    let r = unsafe { libc::getsockopt(fd, level, name, (&raw mut v).cast(), &mut len) };
+    (r == 0).then_some(v)
+}
+
+fn set_option<T>(fd: RawFd, level: c_int, name: c_int, v: &T) {
+    // SAFETY: valid storage of that length.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            ptr::from_ref(v).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+}
+
+impl Conn {
+    fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    fn wake_receiver(&self) {
+        let one = 1u64;
+        // SAFETY: eight bytes to an event descriptor.
+        unsafe { libc::write(self.wake.as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+
+    /// The socket failed.
+    fn fail(&self, error: i32) {
+        let _ = self
+            .error
+            .compare_exchange(0, error, Ordering::AcqRel, Ordering::Relaxed);
+        self.wake_receiver();
+        self.tx_changed.notify_all();
+    }
+
+    /// Reads what is there, up to the buffer's size.
+    fn fill(&self, rx: &mut Rx) {
+        while rx.avail < rx.capacity && !rx.eof && rx.error == 0 {
+            let want = READ_SIZE.min((rx.capacity - rx.avail) as usize);
+            let mut buf = vec![0u8; want];
+            // SAFETY: room for want bytes.
+            let n =
+                unsafe { libc::recv(self.fd(), buf.as_mut_ptr().cast(), want, libc::MSG_DONTWAIT) };
+            match n {
+                0 => rx.eof = true,
+                n if n > 0 => {
+                    buf.truncate(n as usize);
+                    let (head, _) = received(buf, fault::rx_segment());
+                    rx.chains.push_back(Chain {
+                        head,
+                        len: n as u32,
+                    });
+                    rx.avail += n as u32;
+                    if (n as usize) < want {
+                        return;
+                    }
+                }
+                _ => match last_errno() {
+                    libc::EAGAIN | libc::EINTR => return,
+                    e => {
+                        rx.error = bsd_errno(e);
+                        // A reset also ends what is being sent.
+                        lock(&self.tx).dead = true;
+                        self.fail(rx.error);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Gives the socket what it takes.
+    fn transmit(&self) {
+        let mut tx = lock(&self.tx);
+        while tx.written < tx.used && !tx.dead {
+            let mut skip = tx.written;
+            let mut iov = Vec::new();
+            for c in &tx.held {
+                if skip >= c.len {
+                    skip -= c.len;
+                    continue;
+                }
+                // SAFETY: held chains are ours.
+                iov.extend(unsafe { vectors(c.head, skip, 64 - iov.len()) });
+                skip = 0;
+                if iov.len() >= 64 {
+                    break;
+                }
+            }
+            // SAFETY: all-zero is a valid message header.
+            let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+            msg.msg_iov = iov.as_mut_ptr();
+            msg.msg_iovlen = iov.len();
+            // SAFETY: the vectors point into held chains.
+            let n =
+                unsafe { libc::sendmsg(self.fd(), &msg, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+            if n >= 0 {
+                tx.written += n as u32;
+                continue;
+            }
+            match last_errno() {
+                libc::EAGAIN | libc::EINTR => return,
+                e => {
+                    tx.dead = true;
+                    self.fail(bsd_errno(e));
+                }
+            }
+        }
+    }
+
+    /// Frees what the peer acknowledged, or all after a failure.
+    fn reclaim(&self) {
+        let mut done = Vec::new();
+        {
+            let mut tx = lock(&self.tx);
+            if tx.used == 0 {
+                return;
+            }
+            let mut unacked: c_int = 0;
+            // SAFETY: valid storage.
+            unsafe { libc::ioctl(self.fd(), libc::TIOCOUTQ, &mut unacked) };
+            let mut acked = tx.written.saturating_sub(unacked.max(0) as u32);
+            if tx.dead {
+                acked = tx.used;
+                tx.written = tx.used;
+            }
+            while let Some(len) = tx.held.front().map(|c| c.len)
+                && len <= acked
+            {
+                acked -= len;
+                tx.used -= len;
+                tx.written -= len;
+                done.extend(tx.held.pop_front());
+            }
+            if !done.is_empty() {
+                self.tx_changed.notify_all();
+            }
+        }
+        // As in TCP input: no lock of ours, and no sleep.
+        drop(done);
+    }
+
+    fn has_work(&self) -> bool {
+        let busy = lock(&self.tx).used != 0;
+        match *lock(&self.closed) {
+            Some(end) => busy && Instant::now() < end,
+            None => busy,
+        }
+    }
+
+    fn activate(self: &Arc<Self>) {
+        let net = net();
+        let mut active = lock(&net.active);
+        if !active.iter().any(|c| Arc::ptr_eq(c, self)) {
+            active.push(self.clone());
+            net.changed.notify_all();
+        }
+    }
+
+    fn rx_error(&self, rx: &Rx) -> i32 {
+        match rx.error {
+            0 => self.error.load(Ordering::Acquire),
+            e => e,
+        }
+    }
+
+    /// Waits for input or a kick; false when the time ran out.
+    fn poll(&self, timeout: Option<Duration>) -> bool {
+        let mut fds = [self.fd(), self.wake.as_raw_fd()].map(|fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        });
+        let ms = timeout.map_or(-1, |t| t.as_millis() as c_int + 1);
+        // SAFETY: valid array of two.
+        let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, ms) };
+        if fds[1].revents != 0 {
+            let mut v = 0u64;
+            // SAFETY: eight bytes from an event descriptor.
+            unsafe { libc::read(self.wake.as_raw_fd(), (&raw mut v).cast(), 8) };
+        }
+        n != 0
+    }
+
+    fn space(&self) -> (u32, bool) {
+        let tx = lock(&self.tx);
+        (tx.capacity.saturating_sub(tx.used), tx.used == 0)
+    }
+}
+
+/// A call on a connection is under way.
+struct Call<'a>(&'a Arc<Conn>);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// # Safety
+///
+/// `c` is a connection of the caller's.
+unsafe fn enter<'a>(c: *mut nvrs_conn, what: &str) -> Call<'a> {
+    // SAFETY: the caller's promise.
+    let conn = unsafe { object::<Arc<Conn>, _>(c, what) };
+    conn.calls.fetch_add(1, Ordering::AcqRel);
+    Call(conn)
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_steal(fd: c_int, connp: *mut *mut nvrs_conn) -> c_int {
+    may_sleep("taking a socket over");
+    // SAFETY: any number may be asked about.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Errno::EBADF.code();
+    }
+    let kind = get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE);
+    let protocol = get_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL);
+    let listens = get_option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN);
+    match (kind, protocol, listens) {
+        (None, ..) => return 38,
+        (Some(libc::SOCK_STREAM), Some(libc::IPPROTO_TCP), Some(0)) => {}
+        _ => return Errno::EINVAL.code(),
+    }
+    if peer(fd).is_none() {
+        return Errno::ENOTCONN.code();
+    }
+    // The caller's descriptor stays, and is dead.
+    // SAFETY: descriptors of this process; the results are checked.
+    let (socket, wake) = unsafe {
+        let socket = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3);
+        let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        let wake = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+        if socket < 0 || null < 0 || wake < 0 {
+            die("out of descriptors");
+        }
+        libc::dup2(null, fd);
+        libc::close(null);
+        (OwnedFd::from_raw_fd(socket), OwnedFd::from_raw_fd(wake))
+    };
+    let conn = Arc::new(Conn {
+        socket,
+        wake,
+        rx: Mutex::new(Rx {
+            capacity: DEFAULT_BUFFER,
+            ..Rx::default()
+        }),
+        tx: Mutex::new(Tx {
+            capacity: DEFAULT_BUFFER,
+            ..Tx::default()
+        }),
+        tx_changed: Condvar::new(),
+        error: AtomicI32::new(0),
+        sending: AtomicBool::new(false),
+        calls: AtomicUsize::new(0),
+        closed: Mutex::new(None),
+    });
+    // SAFETY: the caller's storage.
+    unsafe { *connp = give(Kind::Conn, conn) };
+    0
+}
+
+static BUFFER_LIMIT: AtomicU32 = AtomicU32::new(2 << 20);
+
+/// As kern.ipc.maxsockbuf: the largest socket buffer.
+pub fn set_buffer_limit(bytes: u32) {
+    BUFFER_LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_tune(c: *mut nvrs_conn, sndbuf: u32, rcvbuf: u32) {
+    may_sleep("setsockopt");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_tune") };
+    let fd = c.0.fd();
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1i32);
+    set_option(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1i32);
+    let limit = BUFFER_LIMIT.load(Ordering::Relaxed);
+    {
+        let mut tx = lock(&c.0.tx);
+        tx.capacity = sndbuf.min(limit).max(tx.capacity.min(limit));
+    }
+    let mut rx = lock(&c.0.rx);
+    rx.capacity = rcvbuf.min(limit).max(rx.capacity.min(limit));
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_close(c: *mut nvrs_conn, abort: bool) {
+    may_sleep("soclose");
+    // SAFETY: a connection of the caller's.
+    let conn = unsafe { object::<Arc<Conn>, _>(c, "nvrs_conn_close") }.clone();
+    if conn.calls.load(Ordering::Acquire) != 0 {
+        die("a connection is closed while a thread is in a call on it");
+    }
+    if abort {
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        set_option(conn.fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger);
+        lock(&conn.tx).dead = true;
+        conn.reclaim();
+    } else {
+        conn.transmit();
+        conn.reclaim();
+        *lock(&conn.closed) = Some(Instant::now() + LINGER);
+        if conn.has_work() {
+            conn.activate();
+        }
+    }
+    *lock(&conn.rx) = Rx::default();
+    drop(conn);
+    // SAFETY: no call is under way and its owner gives it up.
+    unsafe { take::<Arc<Conn>, _>(Kind::Conn, c, "nvrs_conn_close") };
+    // Let go of the descriptor now unless there is something to send.
+    purge();
+}
+
+/// Drops what the quarantine keeps alive: closed connections hold descriptors.
+fn purge() {
+    crate::object::purge::<Arc<Conn>>();
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_rx_wait(
+    c: *mut nvrs_conn,
+    lowat: u32,
+    ms: u32,
+    st: *mut nvrs_rxstate,
+) {
+    may_sleep("waiting to receive");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_rx_wait") };
+    let end = (ms != 0).then(|| Instant::now() + Duration::from_millis(ms.into()));
+    let mut state = nvrs_rxstate {
+        avail: 0,
+        error: 0,
+        eof: false,
+        kicked: false,
+        timedout: false,
+    };
+    loop {
+        {
+            let mut rx = lock(&c.0.rx);
+            c.0.fill(&mut rx);
+            let lowat = lowat.min((rx.capacity / 2).max(1));
+            let error = c.0.rx_error(&rx);
+            if rx.avail >= lowat || rx.kicked || rx.eof || error != 0 || state.timedout {
+                state.avail = rx.avail;
+                state.error = error;
+                state.eof = rx.eof;
+                state.kicked = std::mem::take(&mut rx.kicked);
+                break;
+            }
+        }
+        // Acknowledgements come with what the peer sends.
+        c.0.reclaim();
+        let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|l| l.is_zero()) {
+            state.timedout = true;
+            continue;
+        }
+        c.0.poll(left);
+    }
+    c.0.reclaim();
+    // SAFETY: the caller's storage.
+    unsafe { *st = state };
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_kick_rx(c: *mut nvrs_conn) {
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_kick_rx") };
+    lock(&c.0.rx).kicked = true;
+    c.0.wake_receiver();
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_receive(
+    c: *mut nvrs_conn,
+    max: u32,
+    mp: *mut *mut mbuf,
+    len: *mut u32,
+) -> c_int {
+    may_sleep("soreceive");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_receive") };
+    let (mut head, mut last): (*mut mbuf, *mut mbuf) = (ptr::null_mut(), ptr::null_mut());
+    let mut got = 0;
+    let mut error = 0;
+    {
+        let mut rx = lock(&c.0.rx);
+        c.0.fill(&mut rx);
+        while got < max
+            && let Some(mut chain) = rx.chains.pop_front()
+        {
+            let n = chain.len.min(max - got);
+            let p = chain.head;
+            if n < chain.len {
+                // SAFETY: our own chain, which is long enough.
+                chain.head = unsafe { nvrs_m_split(p, n, sys::ffi::NVRS_WAITOK as c_int) };
+                chain.len -= n;
+                rx.chains.push_front(chain);
+            } else {
+                std::mem::forget(chain);
+            }
+            rx.avail -= n;
+            got += n;
+            if head.is_null() {
+                head = p;
+            } else {
+                // SAFETY: our own chains.
+                unsafe { nvrs_m_append(last, p) };
+            }
+            // SAFETY: our own chain.
+            unsafe { nvrs_m_length(p, &mut last) };
+        }
+        if got == 0 {
+            // The call that reports an error consumes it.
+            error = std::mem::take(&mut rx.error);
+            if error == 0 {
+                error = c.0.error.swap(0, Ordering::AcqRel);
+            }
+            if error != 0 {
+                rx.eof = true;
+            }
+        }
+    }
+    // SAFETY: the caller's storage.
+    unsafe {
+        *mp = head;
+        *len = got;
+    }
+    error
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_tx_space(c: *mut nvrs_conn, empty: *mut bool) -> u32 {
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_tx_space") };
+    let (space, is_empty) = c.0.space();
+    // SAFETY: the caller's storage.
+    unsafe { *empty = is_empty };
+    space
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_send(
+    c: *mut nvrs_conn,
+    m: *mut mbuf,
+    _more: bool,
+) -> c_int {
+    may_sleep("sosend");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_send") };
+    if c.0.sending.swap(true, Ordering::AcqRel) {
+        die("two threads send on one connection");
+    }
+    // SAFETY: the caller gives the chain away.
+    let len = unsafe { nvrs_m_length(m, ptr::null_mut()) };
+    let chain = Chain { head: m, len };
+    let error = {
+        let mut tx = lock(&c.0.tx);
+        if tx.dead || c.0.error.load(Ordering::Acquire) != 0 {
+            Errno::EPIPE.code()
+        } else if len > tx.capacity.saturating_sub(tx.used) {
+            die(&format!(
+                "{len} bytes are sent with room for {}",
+                tx.capacity.saturating_sub(tx.used)
+            ));
+        } else {
+            tx.used += len;
+            tx.held.push_back(chain);
+            0
+        }
+    };
+    if error == 0 {
+        c.0.transmit();
+        c.0.activate();
+    }
+    c.0.sending.store(false, Ordering::Release);
+    error
+}
+
+impl Conn {
+    fn tx_wait(&self, ms: u32, ready: impl Fn(&Self, &Tx) -> bool) -> bool {
+        let end = Instant::now() + Duration::from_millis(ms.into());
+        let mut tx = lock(&self.tx);
+        loop {
+            if ready(self, &tx) {
+                tx.kicked = false;
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tx.kicked = false;
+                return false;
+            }
+            let r = self.tx_changed.wait_timeout(tx, left);
+            tx = r.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn is_dead(&self, tx: &Tx) -> bool {
+        tx.dead || self.error.load(Ordering::Acquire) != 0
+    }
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_tx_wait(c: *mut nvrs_conn, space: u32, ms: u32) -> bool {
+    may_sleep("waiting to send");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_tx_wait") };
+    c.0.tx_wait(ms, |c, tx| {
+        let free = tx.capacity.saturating_sub(tx.used);
+        (free > 0 && free >= space) || tx.used == 0 || tx.kicked || c.is_dead(tx)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_tx_flush(c: *mut nvrs_conn, ms: u32) -> bool {
+    may_sleep("waiting for acknowledgements");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_tx_flush") };
+    c.0.tx_wait(ms, |c, tx| tx.used == 0 || c.is_dead(tx));
+    lock(&c.0.tx).used == 0
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_kick_tx(c: *mut nvrs_conn) {
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_kick_tx") };
+    lock(&c.0.tx).kicked = true;
+    c.0.tx_changed.notify_all();
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_shutdown(c: *mut nvrs_conn) {
+    may_sleep("soshutdown");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_shutdown") };
+    // SAFETY: a socket of ours.
+    unsafe { libc::shutdown(c.0.fd(), libc::SHUT_RDWR) };
+    c.0.wake_receiver();
+}
+
+/// The address of the peer.
+fn peer(fd: RawFd) -> Option<std::net::SocketAddr> {
+    // SAFETY: the descriptor outlives this, and is not closed by it.
+    let s = std::mem::ManuallyDrop::new(unsafe { std::net::TcpStream::from_raw_fd(fd) });
+    s.peer_addr().ok()
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_peer(
+    c: *mut nvrs_conn,
+    buf: *mut c_char,
+    len: usize,
+) -> c_int {
+    may_sleep("sopeeraddr");
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_peer") };
+    let addr = peer(c.0.fd());
+    let text = addr.map(|a| a.to_string()).unwrap_or_default();
+    let n = text.len().min(len.saturating_sub(1));
+    // SAFETY: the caller has room for len bytes.
+    unsafe {
+        ptr::copy_nonoverlapping(text.as_ptr(), buf.cast(), n);
+        *buf.add(n) = 0;
+    }
+    match addr {
+        Some(std::net::SocketAddr::V4(_)) => 2,
+        Some(std::net::SocketAddr::V6(_)) => 28,
+        None => 0,
+    }
+}
