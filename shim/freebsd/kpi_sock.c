@@ -327,7 +327,8 @@ nvrs_conn_peer(struct nvrs_conn *c, char *buf, size_t len)
 	char text[INET6_ADDRSTRLEN];
 
 	buf[0] = '\0';
-	if (sopeeraddr(c->so, (struct sockaddr *)&ss) != 0)
+	/* sopeeraddr() wants a current vnet, which this needs no more than TCP. */
+	if (c->so->so_proto->pr_peeraddr(c->so, (struct sockaddr *)&ss) != 0)
 		return (AF_UNSPEC);
 	switch (ss.ss_family) {
 	case AF_INET:
