@@ -140,8 +140,8 @@ impl Peer {
         }
     }
 
-    /// A Terminate Connection Request with these fields and nothing after it
-    /// must come, then the end of the connection.
+    /// A Terminate Connection Request with these fields must come; then we
+    /// close our side, as a peer has to.
     pub fn expect_term(&mut self, fes: u16, fei: u32) -> Raw {
         let raw = match self.receive() {
             Ok(raw) => raw,
@@ -156,7 +156,6 @@ impl Peer {
         assert_eq!(&raw.header[14..], &[0; 10], "reserved bytes");
         assert!(raw.data.len() <= 128 && raw.header[3] == 0);
         self.close_write();
-        self.expect_end();
         raw
     }
 
