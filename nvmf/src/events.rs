@@ -58,7 +58,7 @@ impl EventSlots {
     }
 }
 
-static NOISE: RateLimit = RateLimit::new(10);
+static NOISE: RateLimit = RateLimit::new(4);
 
 impl Link {
     /// Submits all requests.
