@@ -17,6 +17,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -61,6 +62,9 @@ def boots(args, modules, have_debug):
 
 def main():
     args = arguments()
+    # Leave through the blocks that end QEMU.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda n, _: sys.exit(128 + n))
     env = os.environ
     try:
         found = inputs.resolve(env)

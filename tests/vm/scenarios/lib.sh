@@ -46,14 +46,13 @@ check() {
 
 # Poll until a command succeeds, for at most $WAIT seconds.
 until_true() {
-	_n=0
+	_end=$(($(date +%s) + WAIT))
 	until "$@" > /dev/null 2>&1; do
-		_n=$((_n + 1))
-		if [ $_n -ge $((WAIT * 4)) ]; then
+		if [ $(date +%s) -ge $_end ]; then
 			echo "not within $WAIT s: $*"
 			return 1
 		fi
-		sleep 0.25
+		sleep 0.1
 	done
 }
 

@@ -26,8 +26,14 @@ normalise() {
 # run COMMAND...: show a command, its output and its status.
 run() {
 	echo "\$ $*"
-	bounded 60 "$@" 2>&1
+	# In the foreground, or timeout(1) would wait for a daemon that it starts.
+	timeout --foreground -k 5 60 "$@" 2>&1
 	echo "status $?"
+}
+
+# The order of the nodes is that of their creation.
+sysctl_names() {
+	sysctl -N "$1" | sort
 }
 
 messages() {
@@ -73,8 +79,8 @@ use_connect() {
 	run camcontrol devlist
 	run diskinfo nda0
 	run camcontrol identify nda0
-	run sysctl -N dev.nvme.0
-	run dd if=/dev/nda0 of=/dev/null bs=1m count=4 status=none
+	sysctl_names dev.nvme.0
+	run dd if=/dev/nda0 of=/dev/null bs=64k count=64 status=none
 	run dd if=/dev/nvme0n1 of=/dev/null bs=64k count=4 status=none
 	messages
 }
@@ -102,7 +108,7 @@ use_disconnect() {
 	run nvmecontrol connect -i 2 -F 127.0.0.1:$PORT $NQN
 	until_true have_disks 1
 	sleep 1
-	run sysctl -N dev.nvme.0
+	sysctl_names dev.nvme.0
 	run nvmecontrol disconnect-all
 	until_true no_controller
 	run nvmecontrol connect 127.0.0.1:$PORT $NQN-unknown
@@ -176,8 +182,9 @@ use_target() {
 	run ctladm nvterminate -a
 }
 
+# write_ctl_conf NAMESPACES: 1 or 2 of them.
 write_ctl_conf() {
-	cat <<EOF > $W/ctl.conf
+	cat > $W/ctl.conf <<EOF
 auth-group ag {
 	auth-type none
 }
@@ -194,11 +201,17 @@ lun disk1 {
 	serial "CTLD0001"
 	device-id "CTLD 1"
 }
+lun disk2 {
+	path $W/ctld2
+	size 8M
+	serial "CTLD0002"
+	device-id "CTLD 2"
+}
 controller $NQN {
 	auth-group ag
 	transport-group tg
 	namespace 1 disk1
-	$1
+	$([ $1 -eq 2 ] && echo "namespace 2 disk2")
 }
 EOF
 	chmod 600 $W/ctl.conf
@@ -207,7 +220,7 @@ EOF
 use_ctld() {
 	truncate -s 16m $W/ctld1
 	truncate -s 8m $W/ctld2
-	write_ctl_conf ""
+	write_ctl_conf 1
 	run ctld -t -f $W/ctl.conf
 	run ctld -f $W/ctl.conf
 	until_true listening $PORT
@@ -219,9 +232,9 @@ use_ctld() {
 	messages
 	run nvmecontrol devlist
 	run nvmecontrol identify nvme0
-	run dd if=/dev/nda0 of=/dev/null bs=1m status=none
+	run dd if=/dev/nda0 of=/dev/null bs=64k status=none
 	# A namespace more, while connected: an event tells the host.
-	write_ctl_conf "namespace 2 { path $W/ctld2 ; serial \"CTLD0002\" ; device-id \"CTLD 2\" }"
+	write_ctl_conf 2
 	kill -HUP $(cat /var/run/ctld.pid)
 	until_true have_disks 2
 	sleep 1

@@ -15,11 +15,15 @@ from . import trouble
 # Prompts that a booting system can show before there is a root shell.
 LOGIN = re.compile(r"login: *$")
 SINGLE_USER = re.compile(r"Enter full pathname of shell or RETURN for /bin/sh: *$")
-SHELL = re.compile(r"(^|\n)(root@[^\n]*|[^\n]*)[#$] *$")
+SHELL = re.compile(r"(^|\n)(root@[^\n]*|[^\n]*)[#$]\s*$")
 
 
 class GuestError(Exception):
     """The guest did not do what was waited for."""
+
+
+class Timeout(GuestError):
+    """It did nothing at all, or not in time."""
 
 
 def kvm_usable(cpuinfo="/proc/cpuinfo", device="/dev/kvm"):
@@ -107,7 +111,7 @@ class Guest:
                 raise GuestError("the kernel stopped")
             left = deadline - time.monotonic()
             if left <= 0:
-                raise GuestError(f"nothing within {seconds:.0f} s")
+                raise Timeout(f"nothing within {seconds:.0f} s")
             if not self.pump(min(left, 1.0)):
                 raise GuestError("QEMU exited")
 
@@ -126,27 +130,40 @@ class Guest:
     def login(self, seconds):
         """From power-on to a quiet root shell."""
         deadline = time.monotonic() + seconds
+        answers = {LOGIN: "root", SINGLE_USER: ""}
         at = 0
+        while True:
+            kind = self.prompt(max(deadline - time.monotonic(), 0), at)
+            at = len(self.text)
+            if kind is SHELL:
+                break
+            self.send(answers[kind])
+        # Root may have another shell.  A shell that starts drops what was
+        # typed before its prompt.
+        self.send("exec /bin/sh")
+        self.prompt(60, at)
+        self.send("set +o emacs +o vi; stty -echo; PS1=; PS2=")
+        for attempt in range(10):
+            try:
+                self.run(":", 6)
+                break
+            except Timeout:
+                if attempt == 9:
+                    raise
+
+    def prompt(self, seconds, at):
+        """Wait for a prompt of some kind, and for silence: a boot message can
+        look like one."""
+        deadline = time.monotonic() + seconds
         while True:
             left = max(deadline - time.monotonic(), 0)
             match = self.wait([LOGIN, SINGLE_USER, SHELL], left, at)
-            # A boot message can look like a prompt: believe only silence.
             before = len(self.text)
             end = time.monotonic() + 1
             while time.monotonic() < end:
                 self.pump(0.2)
-            if len(self.text) != before:
-                continue
-            at = len(self.text)
-            if match.re is LOGIN:
-                self.send("root")
-            elif match.re is SINGLE_USER:
-                self.send("")
-            else:
-                break
-        self.send("exec /bin/sh")
-        self.send("set +o emacs +o vi; stty -echo; PS1=; PS2=")
-        self.run("unset HISTFILE", 60)
+            if len(self.text) == before:
+                return match.re
 
     def run(self, command, seconds):
         """Run a command; its output and exit status."""

@@ -52,7 +52,7 @@ def run_boot(boot, inputs, input_archive, options, out):
                 run_scenario(guest, boot, run, folder, results, options, out)
         except (console.GuestError, OSError) as error:
             out.fail(boot.name, "guest", str(error))
-            if "within" in str(error):
+            if isinstance(error, console.Timeout):
                 guest.interrogate()
             out.quote(f"console of {boot.name}", guest.text)
         else:

@@ -32,9 +32,9 @@ TROUBLE = [
 ]
 
 # After one of these nothing more will come.
-FATAL = re.compile(r"\bpanic: |[Ff]atal trap \d+|^db> |Uptime: ")
+FATAL = re.compile(r"\bpanic: |[Ff]atal trap \d+|^db> |^mountroot> |Uptime: ")
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[0-9=>]|\r")
 
 
 def clean(text):
