@@ -41,4 +41,20 @@ same! {
         nvrs_conn_kick_rx nvrs_conn_receive nvrs_conn_tx_space nvrs_conn_send
         nvrs_conn_tx_wait nvrs_conn_tx_flush nvrs_conn_kick_tx nvrs_conn_shutdown
         nvrs_conn_peer;
+    ctl: nvrs_ctl_port_create nvrs_ctl_port_number nvrs_ctl_port_offline
+        nvrs_ctl_port_destroy nvrs_ctl_submit nvrs_ctl_nexus_reset nvrs_ctl_io_priv
+        nvrs_ctl_io_sqe nvrs_ctl_io_next nvrs_ctl_io_set_next nvrs_ctl_move_get
+        nvrs_ctl_move_mbufs nvrs_ctl_move_buffer nvrs_ctl_move_memdesc
+        nvrs_ctl_move_received nvrs_ctl_move_fail nvrs_ctl_move_abort
+        nvrs_ctl_move_success_sent nvrs_ctl_move_done nvrs_ctl_done_result
+        nvrs_ctl_io_free nvrs_can_sleep nvrs_sbuf_cat nvrs_os_names nvrs_page_size;
+    newbus: nvrs_dev_unit nvrs_dev_nameunit nvrs_dev_ivars nvrs_dev_set_desc nvrs_dev_add
+        nvrs_dev_delete nvrs_dev_notify_reconnect nvrs_dev_sysctl_init nvrs_qsysctl_add
+        nvrs_qsysctl_free nvrs_shutdown_register nvrs_shutdown_deregister
+        nvrs_fail_on_disconnection nvrs_maxphys;
+    cam: nvrs_sim_create nvrs_sim_update nvrs_sim_lost nvrs_sim_destroy nvrs_sim_freeze
+        nvrs_sim_release nvrs_sim_rescan nvrs_ccb_sqe nvrs_ccb_timeout nvrs_ccb_data
+        nvrs_ccb_peek nvrs_ccb_queued nvrs_ccb_done nvrs_ccb_next nvrs_ccb_set_next;
+    cdev: nvrs_cdev_create nvrs_cdev_destroy nvrs_cdev_drain nvrs_bio_cmd nvrs_bio_offset
+        nvrs_bio_length nvrs_bio_memdesc nvrs_bio_done nvrs_bio_next nvrs_bio_set_next;
 }

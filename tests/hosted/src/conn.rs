@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use sys::Errno;
 use sys::ffi::{mbuf, nvrs_conn, nvrs_rxstate};
 
-use crate::context::{die, may_sleep, no_sleep};
+use crate::context::{die, may_sleep, no_sleep, with_stack_lock};
 use crate::fault;
 use crate::mbuf::{nvrs_m_append, nvrs_m_freem, nvrs_m_length, nvrs_m_split, received, vectors};
 use crate::object::{Kind, give, object, take};
@@ -297,8 +297,10 @@ impl Conn {
                 self.tx_changed.notify_all();
             }
         }
-        // As in TCP input: no lock of ours, and no sleep.
-        drop(done);
+        // As in TCP input, which holds the connection's lock.
+        if !done.is_empty() {
+            with_stack_lock((&raw const *self).addr(), || drop(done));
+        }
     }
 
     fn has_work(&self) -> bool {
@@ -473,13 +475,6 @@ pub(crate) unsafe extern "C" fn nvrs_conn_close(c: *mut nvrs_conn, abort: bool) 
     drop(conn);
     // SAFETY: no call is under way and its owner gives it up.
     unsafe { take::<Arc<Conn>, _>(Kind::Conn, c, "nvrs_conn_close") };
-    // Let go of the descriptor now unless there is something to send.
-    purge();
-}
-
-/// Drops what the quarantine keeps alive: closed connections hold descriptors.
-fn purge() {
-    crate::object::purge::<Arc<Conn>>();
 }
 
 #[unsafe(no_mangle)]
@@ -611,9 +606,10 @@ pub(crate) unsafe extern "C" fn nvrs_conn_send(
     m: *mut mbuf,
     _more: bool,
 ) -> c_int {
-    may_sleep("sosend");
     // SAFETY: a connection of the caller's.
     let c = unsafe { enter(c, "nvrs_conn_send") };
+    // Not from where the stack has its lock already.
+    with_stack_lock(Arc::as_ptr(c.0).addr(), || ());
     if c.0.sending.swap(true, Ordering::AcqRel) {
         die("two threads send on one connection");
     }

@@ -157,6 +157,18 @@ pub fn before_lock(at: usize, class: Class, mutex: bool) {
     });
 }
 
+/// Runs `f` with a lock of the network stack's held: one that modules never
+/// see, but that has its place in the order of theirs.
+pub fn with_stack_lock<R>(at: usize, f: impl FnOnce() -> R) -> R {
+    // SAFETY: a string literal.
+    let class = unsafe { class(c"tcpinp".as_ptr()) };
+    before_lock(at, class, true);
+    locked(at, class, true);
+    let r = f();
+    unlocked(at, class);
+    r
+}
+
 /// A lock was taken.
 pub fn locked(at: usize, class: Class, mutex: bool) {
     CONTEXT.with_borrow_mut(|c| c.held.push(Held { at, class, mutex }));

@@ -23,6 +23,7 @@ const SETTLE: Duration = Duration::from_secs(6);
 /// The kernel with its modules loaded; one at a time.
 pub struct Kernel {
     _one: MutexGuard<'static, ()>,
+    drivers: bool,
 }
 
 fn tcp_ops() -> *mut std::ffi::c_void {
@@ -46,7 +47,19 @@ impl Kernel {
             nvmf_transport::ffi::nvmf_transport_module_handler(ptr::null_mut(), 0, tcp_ops())
         };
         assert_eq!(r, 0, "nvmf_tcp does not load");
-        Kernel { _one: one }
+        Kernel {
+            _one: one,
+            drivers: false,
+        }
+    }
+
+    /// Loads `nvmft` and `nvmf`, too.
+    pub fn boot_all() -> Self {
+        let mut k = Self::boot();
+        k.drivers = true;
+        assert_eq!(nvmft::ffi::nvmft_rs_load(), 0, "nvmft does not load");
+        assert_eq!(nvmf::ffi::nvrs_nvmf_load(), 0, "nvmf does not load");
+        k
     }
 
     /// This thread may sleep: tests are threads of the kernel's.
@@ -61,6 +74,10 @@ impl Kernel {
 
     fn unload(&mut self) {
         fault::reset();
+        if self.drivers {
+            nvmf::ffi::nvrs_nvmf_unload();
+            assert_eq!(nvmft::ffi::nvmft_rs_unload(), 0, "nvmft does not unload");
+        }
         assert_eq!(
             nvmf_tcp::ffi::nvrs_tcp_busy(),
             0,

@@ -13,10 +13,13 @@
 //! The module crates are linked into the process once, so statics of `sys` are
 //! shared between modules that have their own copy in a kernel.
 
+pub mod cam;
+pub mod cdev;
 pub mod conn;
 pub mod console;
 pub mod context;
 pub mod crc;
+pub mod ctl;
 pub mod fault;
 pub mod initiator;
 pub mod kernel;
@@ -24,13 +27,16 @@ pub mod lock;
 pub mod mbuf;
 pub mod mem;
 pub mod memdesc;
+pub mod newbus;
 pub mod nv;
 pub mod object;
 pub mod pdu;
 pub mod peer;
 pub mod responder;
+pub mod system;
 pub mod task;
 pub mod time;
+pub mod userland;
 
 mod abi;
 

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -98,10 +99,10 @@ const DEAD_MAGIC: u64 = 0x6465_6164_6f62_6a65;
 /// A kernel object behind a pointer.
 pub struct Obj<T> {
     magic: AtomicU64,
-    inner: T,
+    inner: ManuallyDrop<T>,
 }
 
-/// Objects whose end is recent are kept, so that late use is recognised.
+/// The memory of objects whose end is recent is kept, so that late use is recognised.
 static QUARANTINE: Mutex<VecDeque<Box<dyn Any + Send>>> = Mutex::new(VecDeque::new());
 const QUARANTINE_LEN: usize = 4096;
 
@@ -110,7 +111,7 @@ pub fn give<T, P>(kind: Kind, inner: T) -> *mut P {
     count(kind, 1);
     let b = Box::new(Obj {
         magic: AtomicU64::new(LIVE_MAGIC),
-        inner,
+        inner: ManuallyDrop::new(inner),
     });
     Box::into_raw(b).cast()
 }
@@ -146,8 +147,10 @@ pub unsafe fn take<T: Send + 'static, P>(kind: Kind, p: *mut P, what: &str) {
     unsafe { object::<T, P>(p, what) };
     count(kind, -1);
     // SAFETY: the object is alive, and from give().
-    let b = unsafe { Box::from_raw(p.cast::<Obj<T>>()) };
+    let mut b = unsafe { Box::from_raw(p.cast::<Obj<T>>()) };
     b.magic.store(DEAD_MAGIC, Ordering::Relaxed);
+    // SAFETY: dropped once; nobody gets past the magic any more.
+    unsafe { ManuallyDrop::drop(&mut b.inner) };
     let mut q = QUARANTINE.lock().unwrap_or_else(PoisonError::into_inner);
     q.push_back(b);
     let old = if q.len() > QUARANTINE_LEN {
@@ -155,15 +158,6 @@ pub unsafe fn take<T: Send + 'static, P>(kind: Kind, p: *mut P, what: &str) {
     } else {
         None
     };
-    drop(q);
-    drop(old);
-}
-
-/// Lets go of ended objects of one type at once.
-pub fn purge<T: Send + 'static>() {
-    let mut q = QUARANTINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (old, rest): (Vec<_>, Vec<_>) = q.drain(..).partition(|b| b.is::<Obj<T>>());
-    q.extend(rest);
     drop(q);
     drop(old);
 }

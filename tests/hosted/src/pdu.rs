@@ -236,42 +236,46 @@ impl Raw {
         u32::from(self.u16(at)) | u32::from(self.u16(at + 2)) << 16
     }
 
-    /// Takes a whole PDU from the front; `None`: more bytes are needed.
-    pub fn parse(bytes: &[u8]) -> Option<(Raw, usize)> {
-        let ch = bytes.get(..8)?;
+    /// Takes a whole PDU from the front; `None`: more bytes are needed. Fails
+    /// if it is none.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Raw, usize)>, String> {
+        let Some(ch) = bytes.get(..8) else {
+            return Ok(None);
+        };
         let plen = u32::from_le_bytes([ch[4], ch[5], ch[6], ch[7]]) as usize;
-        assert!(
-            (8..64 << 20).contains(&plen),
-            "the code under test sent a PDU with PLEN {plen}: {ch:02x?}"
-        );
-        let pdu = bytes.get(..plen)?;
         let (flags, hlen, pdo) = (ch[1], usize::from(ch[2]), usize::from(ch[3]));
+        let term = ch[0] == kind::H2C_TERM || ch[0] == kind::C2H_TERM;
+        let digest = |bit, n| if flags & bit != 0 && !term { n } else { 0 };
+        let (head, tail) = (hlen + digest(flag::HDGST, 4), digest(flag::DDGST, 4));
+        let fits = match (pdo, term) {
+            (_, true) => hlen <= plen,
+            (0, false) => head == plen,
+            (pdo, false) => head <= pdo && pdo + tail <= plen,
+        };
+        if !(24..=255).contains(&hlen) || plen > 8 << 20 || !fits {
+            return Err(format!("no PDU: {ch:02x?}"));
+        }
+        let Some(pdu) = bytes.get(..plen) else {
+            return Ok(None);
+        };
         let header = pdu[..hlen].to_vec();
         let mut digests_ok = true;
-        let mut end = hlen;
-        let term = ch[0] == kind::H2C_TERM || ch[0] == kind::C2H_TERM;
-        if flags & flag::HDGST != 0 && !term {
-            digests_ok &= crc32c(&header).to_le_bytes() == pdu[hlen..hlen + 4];
-            end += 4;
+        if head != hlen {
+            digests_ok &= crc32c(&header).to_le_bytes() == pdu[hlen..head];
         }
         let data = match (pdo, term) {
-            (_, true) => pdu[hlen..].to_vec(),
-            (0, _) => {
-                assert_eq!(plen, end, "trailing bytes in {ch:02x?}");
-                Vec::new()
-            }
-            (pdo, _) if flags & flag::DDGST != 0 => {
-                let data = &pdu[pdo..plen - 4];
-                digests_ok &= crc32c(data).to_le_bytes() == pdu[plen - 4..];
-                data.to_vec()
-            }
-            (pdo, _) => pdu[pdo..].to_vec(),
+            (_, true) => &pdu[hlen..],
+            (0, _) => &[],
+            (pdo, _) => &pdu[pdo..plen - tail],
         };
+        if tail != 0 && pdo != 0 {
+            digests_ok &= crc32c(data).to_le_bytes() == pdu[plen - tail..];
+        }
         let raw = Raw {
             header,
-            data,
+            data: data.to_vec(),
             digests_ok,
         };
-        Some((raw, plen))
+        Ok(Some((raw, plen)))
     }
 }

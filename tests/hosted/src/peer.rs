@@ -68,6 +68,8 @@ pub enum End {
     Reset,
     /// Nothing came in time.
     Timeout,
+    /// What came is no PDU.
+    Garbage,
 }
 
 /// A scripted end.
@@ -107,9 +109,13 @@ impl Peer {
     pub fn receive_within(&mut self, time: Duration) -> Result<Raw, End> {
         let end = Instant::now() + time;
         loop {
-            if let Some((raw, n)) = Raw::parse(&self.buf) {
-                self.buf.drain(..n);
-                return Ok(raw);
+            match Raw::parse(&self.buf) {
+                Ok(Some((raw, n))) => {
+                    self.buf.drain(..n);
+                    return Ok(raw);
+                }
+                Ok(None) => {}
+                Err(_) => return Err(End::Garbage),
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -163,7 +169,7 @@ impl Peer {
     pub fn expect_end(&mut self) -> End {
         match self.receive() {
             Ok(raw) => panic!("a PDU instead of the end: {raw:02x?}"),
-            Err(End::Timeout) => panic!("the connection does not end"),
+            Err(e @ (End::Timeout | End::Garbage)) => panic!("{e:?} instead of the end"),
             Err(e) => e,
         }
     }

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! All four modules in one process: `nvmf`'s disks on `nvmft`'s LUNs, over
+//! real TCP connections.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hosted::ctl::{BLOCK, Lun, Style};
+use hosted::system::{self, Port};
+use hosted::userland::{Daemon, Options};
+use hosted::{Kernel, cdev, ctl, newbus};
+use sys::Errno;
+
+const SIZE: usize = 8 << 20;
+
+struct Target {
+    port: Port,
+    daemon: Daemon,
+    luns: Vec<Arc<Lun>>,
+}
+
+impl Target {
+    fn new(style: Style, luns: u32) -> Self {
+        let made = (0..luns).map(|n| {
+            let lun = Lun::new(SIZE, style);
+            ctl::add_lun(n, lun.clone());
+            lun
+        });
+        let luns = made.collect();
+        let port = Port::create(&Options::default().subnqn, &[]).expect("a port");
+        let daemon = Daemon::start("127.0.0.1:0", 3).expect("loopback");
+        Target { port, daemon, luns }
+    }
+
+    fn end(self) {
+        self.port.remove().expect("removed");
+        drop(self.daemon);
+        for n in 0..self.luns.len() as u32 {
+            ctl::remove_lun(n);
+        }
+    }
+}
+
+fn pattern(seed: u64, len: usize) -> Vec<u8> {
+    let mut x = seed | 1;
+    (0..len)
+        .map(|_| {
+            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (x >> 56) as u8
+        })
+        .collect()
+}
+
+#[test]
+fn disks_keep_what_is_written() {
+    for n in 0..8u8 {
+        let k = Kernel::boot_all();
+        let style = Style {
+            by_reference: n & 1 == 0,
+            segment: if n & 2 == 0 { 4096 } else { 0 },
+            chunk: if n & 4 == 0 { 128 << 10 } else { 20 << 10 },
+            no_sleep: true,
+        };
+        let t = Target::new(style, 2);
+        let o = Options {
+            hdgst: n & 1 != 0,
+            ddgst: n & 2 != 0,
+            flow_control: n & 4 != 0,
+            ..Options::default()
+        };
+        let dev = system::connect(t.daemon.addr, &o).expect("connected");
+        assert!(system::associations().contains(&o.hostnqn));
+        for nsid in [1, 2] {
+            let disk = system::disk(&dev, nsid).expect("a disk");
+            assert_eq!((disk.blocks, disk.block), ((SIZE / BLOCK) as u64, 512));
+            for (i, blocks) in [1, 7, 16, 17, 128, 2047].into_iter().enumerate() {
+                let len = (blocks * BLOCK).min(disk.max_io());
+                let at = i as u64 * 2100;
+                let data = pattern(at + u64::from(nsid), len);
+                disk.write(at, data.clone()).expect("written");
+                assert!(t.luns[nsid as usize - 1].blocks()[at as usize * BLOCK..][..len] == data);
+                assert!(disk.read(at, len).expect("read") == data);
+            }
+            disk.flush().expect("flushed");
+            let e = disk.read(disk.blocks, 512).expect_err("beyond the end");
+            assert_eq!(e.cqe[14] >> 1 | e.cqe[15] << 7, 0x80, "LBA out of range");
+        }
+        system::disconnect_all().expect("disconnected");
+        assert!(newbus::devices().is_empty());
+        t.end();
+        k.shutdown();
+    }
+}
+
+#[test]
+fn threads_share_disks() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let o = Options {
+        ddgst: true,
+        ..Options::default()
+    };
+    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    let disk = system::disk(&dev, 1).expect("a disk");
+    std::thread::scope(|s| {
+        for thread in 0..16u64 {
+            let disk = disk.clone();
+            s.spawn(move || {
+                for round in 0..20 {
+                    let at = thread * 1000 + round * 40;
+                    let data = pattern(at, 512 * (1 + round as usize * 2));
+                    disk.write(at, data.clone()).expect("written");
+                    assert!(disk.read(at, data.len()).expect("read") == data);
+                }
+            });
+        }
+    });
+    system::disconnect_all().expect("disconnected");
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn namespace_nodes_serve_bios() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
+    let node = cdev::names()
+        .into_iter()
+        .find(|n| n.starts_with(&dev) && *n != dev);
+    let node = node.expect("a namespace's node");
+    let data = pattern(5, 100 * BLOCK);
+    let len = data.len() as u64;
+    cdev::bio(&node, sys::ffi::NVRS_BIO_WRITE, 4096, data.clone(), len).expect("written");
+    let got = cdev::bio(
+        &node,
+        sys::ffi::NVRS_BIO_READ,
+        4096,
+        vec![0; data.len()],
+        len,
+    );
+    assert!(got.expect("read") == data);
+    assert!(t.luns[0].blocks()[4096..][..data.len()] == data[..]);
+    cdev::bio(&node, sys::ffi::NVRS_BIO_FLUSH, 0, vec![], 0).expect("flushed");
+    let r = cdev::bio(
+        &node,
+        sys::ffi::NVRS_BIO_READ,
+        SIZE as u64,
+        vec![0; 512],
+        512,
+    );
+    assert!(r.is_err(), "beyond the end");
+    let mut size = [0; 8];
+    cdev::ioctl(&node, sys::ffi::NVRS_IOC_MEDIASIZE.into(), &mut size).expect("a size");
+    assert_eq!(u64::from_ne_bytes(size), SIZE as u64);
+    system::disconnect_all().expect("disconnected");
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn namespaces_come_and_go() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
+    assert!(system::disk(&dev, 1).is_some());
+    let lun = Lun::new(1 << 20, Style::default());
+    ctl::add_lun(9, lun);
+    let disk = system::disk(&dev, 10).expect("a disk for the new LUN");
+    assert_eq!(disk.blocks, 2048);
+    ctl::remove_lun(9);
+    let end = Instant::now() + Duration::from_secs(5);
+    while hosted::cam::wait_disk(&dev, 10, Duration::ZERO).is_some() {
+        assert!(Instant::now() < end, "the disk stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    system::disconnect_all().expect("disconnected");
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn a_port_that_goes_with_commands_outstanding_ends_them() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    newbus::set_fail_on_disconnection(true);
+    let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
+    let disk = system::disk(&dev, 1).expect("a disk");
+    t.luns[0].hold(true);
+    let lun = t.luns[0].clone();
+    std::thread::scope(|s| {
+        for i in 0..8u64 {
+            let disk = disk.clone();
+            s.spawn(move || disk.read(i, 512).expect_err("the port is gone"));
+        }
+        let end = Instant::now() + Duration::from_secs(5);
+        while lun.held() < 8 {
+            assert!(Instant::now() < end, "{} commands arrived", lun.held());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let start = Instant::now();
+        t.end();
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(ctl::outstanding(), 0);
+    });
+    newbus::set_fail_on_disconnection(false);
+    system::disconnect_all().expect("disconnected");
+    k.shutdown();
+}
+
+#[test]
+fn a_lost_controller_is_reconnected_and_its_commands_go_on() {
+    let k = Kernel::boot_all();
+    newbus::take_reconnects();
+    let t = Target::new(Style::default(), 1);
+    let o = Options::default();
+    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    let disk = system::disk(&dev, 1).expect("a disk");
+    disk.write(3, vec![7; 512]).expect("written");
+    assert_eq!(system::terminate_all(), 1);
+    std::thread::scope(|s| {
+        // Sent while there is no association: kept until there is one.
+        let reader = s.spawn(|| disk.read(3, 512).expect("read after the reconnect"));
+        let end = Instant::now() + Duration::from_secs(5);
+        while !newbus::take_reconnects().contains(&dev) {
+            assert!(Instant::now() < end, "devd was not told");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!reader.is_finished());
+        let o = Options {
+            hdgst: true,
+            queues: 1,
+            ..o.clone()
+        };
+        system::reconnect(&dev, t.daemon.addr, &o).expect("reconnected");
+        assert_eq!(reader.join().expect("a result"), [7; 512]);
+    });
+    system::disconnect_all().expect("disconnected");
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn a_controller_that_stays_lost_is_given_up() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let o = Options {
+        loss_timeout: 1,
+        ..Options::default()
+    };
+    system::connect(t.daemon.addr, &o).expect("connected");
+    system::terminate_all();
+    let end = Instant::now() + Duration::from_secs(8);
+    while !newbus::devices().is_empty() {
+        assert!(Instant::now() < end, "the device stays");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(system::disconnect_all(), Err(Errno::ENOENT));
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn connecting_again_and_again_leaves_nothing() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    for _ in 0..20 {
+        let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
+        let disk = system::disk(&dev, 1).expect("a disk");
+        disk.write(0, vec![1; 4096]).expect("written");
+        system::disconnect_all().expect("disconnected");
+    }
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn disconnecting_during_traffic_ends_every_command() {
+    let k = Kernel::boot_all();
+    for round in 0..10u64 {
+        let t = Target::new(Style::default(), 1);
+        let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
+        let disk = system::disk(&dev, 1).expect("a disk");
+        std::thread::scope(|s| {
+            for i in 0..8u64 {
+                let disk = disk.clone();
+                s.spawn(move || {
+                    for n in 0..1000 {
+                        let at = i * 100;
+                        let r = if (n + i) % 2 == 0 {
+                            disk.write(at, vec![1; 32 << 10])
+                        } else {
+                            disk.read(at, 32 << 10).map(|_| ())
+                        };
+                        if r.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(3 * round));
+            let start = Instant::now();
+            system::disconnect_all().expect("disconnected");
+            assert!(start.elapsed() < Duration::from_secs(5));
+        });
+        t.end();
+    }
+    k.shutdown();
+}
