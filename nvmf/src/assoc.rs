@@ -270,8 +270,6 @@ pub fn reconnect(ctrl: &KArc<Controller>, list: NvRef<'_>, sleep: CanSleep<'_>) 
         "established new association with {} I/O queues",
         link.io().len()
     ));
-    // A scan that fails because the association does so again leads to the next reconnect.
-    let _ = scan::rescan_all(&link, sleep);
     Ok(())
 }
 
@@ -304,6 +302,8 @@ fn set_up_again(
     if let Some(sim) = ctrl.sim.get().and_then(Gate::enter) {
         sim.update(link.features().nn, ctrl.max_transfer());
     }
+    // What was held must not reach namespaces that are no longer what they were.
+    scan::rescan_all(&link, sleep).map_err(|_| Errno::ECONNABORTED)?;
     // While this thread owns the set-up, nobody else can take the queues down under the requests.
     release_requests(ctrl, &link, sleep);
     ctrl.with_conn(|conn| conn.identity = new.clone());

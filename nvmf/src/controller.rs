@@ -91,6 +91,8 @@ pub struct Controller {
     closing: AtomicBool,
     /// CAM's queue is frozen.
     frozen: AtomicBool,
+    /// CAM was told that a device is gone, and gave disks up.
+    lost: AtomicBool,
     /// The SIM, once there is one.
     pub sim: SetOnce<Gate<Sim<Controller>>>,
     /// The namespaces.
@@ -154,6 +156,7 @@ impl Controller {
                 max_transfer: AtomicU32::new(0),
                 closing: AtomicBool::new(false),
                 frozen: AtomicBool::new(false),
+                lost: AtomicBool::new(false),
                 sim: SetOnce::new(),
                 namespaces: Mutex::new(c"nvmf namespaces", table, wait)?,
                 scan: Sx::new(c"nvmf scan", (), wait)?,
@@ -289,6 +292,16 @@ impl Controller {
     /// Requests without an association fail from now on.
     pub fn set_closing(&self) {
         self.closing.store(true, Ordering::Release);
+    }
+
+    /// CAM is told that a device is gone.
+    pub fn note_lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether CAM was told so since the last call.
+    pub fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::Relaxed)
     }
 
     /// Keeps CAM from sending commands.

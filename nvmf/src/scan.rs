@@ -100,6 +100,13 @@ fn rescan_disk(ctrl: &Controller, nsid: u32) {
     }
 }
 
+/// Tells CAM that the disk of a namespace is gone.
+fn lose_disk(ctrl: &Controller, nsid: u32) {
+    if let Some(sim) = ctrl.sim.get().and_then(Gate::enter) {
+        sim.lost_disk(nsid);
+    }
+}
+
 fn find(ctrl: &Controller, nsid: u32) -> Option<KArc<Namespace>> {
     let table = ctrl.namespaces.lock();
     let at = table
@@ -169,13 +176,27 @@ fn create(
     Namespace::create_node(&ns, sleep).inspect_err(|_| remove(ctrl, nsid, sleep))
 }
 
+/// How a namespace comes to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// An event names it.
+    Event,
+    /// It is in the list of active namespaces.
+    Listed,
+    /// The same, and CAM may have given its disk up.
+    Lost,
+}
+
 /// Brings what is known of a namespace in line with the controller.
-fn refresh(link: &Link, nsid: u32, listed: bool, sleep: CanSleep<'_>) -> Result<()> {
+///
+/// CAM only hears of what is new to it: nda(4) forgets, when it looks at a disk again, that the disk takes unmapped
+/// requests, and then panics on the next one if the kernel has INVARIANTS.
+fn refresh(link: &Link, nsid: u32, cause: Cause, sleep: CanSleep<'_>) -> Result<()> {
     let ctrl = link.controller();
     let done = identify(link, Subject::Namespace(nsid), cns::NAMESPACE, nsid, sleep)?;
     match ns::parse(done.bytes()) {
         ns::Namespace::Absent => {
-            if listed {
+            if cause != Cause::Event {
                 ctrl.say(format_args!(
                     "ignoring active namespace {nsid} with zero size"
                 ));
@@ -183,7 +204,18 @@ fn refresh(link: &Link, nsid: u32, listed: bool, sleep: CanSleep<'_>) -> Result<
             remove(ctrl, nsid, sleep);
         }
         ns::Namespace::Usable(geometry) => match find(ctrl, nsid) {
-            Some(ns) => ns.set_geometry(geometry),
+            Some(ns) if ns.geometry() == geometry => {
+                if cause != Cause::Lost {
+                    return Ok(());
+                }
+            }
+            Some(ns) if !geometry.replaces(&ns.geometry()) => ns.set_geometry(geometry),
+            Some(_) => {
+                // Requests for the old one must not reach the new one.
+                remove(ctrl, nsid, sleep);
+                lose_disk(ctrl, nsid);
+                create(ctrl, nsid, geometry, sleep)?;
+            }
             None => create(ctrl, nsid, geometry, sleep)?,
         },
         ns::Namespace::Unusable(why) => {
@@ -202,7 +234,7 @@ pub fn rescan_one(link: &Link, nsid: u32, sleep: CanSleep<'_>) -> Result<()> {
     }
     let ctrl = link.controller();
     let _scan = ctrl.scan.write(sleep);
-    refresh(link, nsid, false, sleep)
+    refresh(link, nsid, Cause::Event, sleep)
 }
 
 fn remove_between(ctrl: &Controller, from: u32, end: u32, sleep: CanSleep<'_>) {
@@ -216,6 +248,11 @@ fn remove_between(ctrl: &Controller, from: u32, end: u32, sleep: CanSleep<'_>) {
 pub fn rescan_all(link: &Link, sleep: CanSleep<'_>) -> Result<()> {
     let ctrl = link.controller();
     let _scan = ctrl.scan.write(sleep);
+    let cause = if ctrl.take_lost() {
+        Cause::Lost
+    } else {
+        Cause::Listed
+    };
     let mut walk = Walk::new(link.features().nn);
     let mut next = 1;
     loop {
@@ -230,7 +267,7 @@ pub fn rescan_all(link: &Link, sleep: CanSleep<'_>) -> Result<()> {
             match walk.step(page.bytes()) {
                 Ok(Step::Active(nsid)) => {
                     remove_between(ctrl, next, nsid, sleep);
-                    refresh(link, nsid, true, sleep)?;
+                    refresh(link, nsid, cause, sleep)?;
                     next = nsid.saturating_add(1);
                 }
                 Ok(Step::NextPage) => break,

@@ -37,6 +37,7 @@ pub fn command(ccb: Ccb) -> Command {
 pub fn refuse(ctrl: &Controller, request: Request) {
     if let Request::Ccb(ccb) = request {
         let status = if ctrl.fails_io() {
+            ctrl.note_lost();
             CcbStatus::Gone
         } else {
             CcbStatus::Requeue
@@ -74,7 +75,10 @@ pub fn finish(ctrl: &Controller, ccb: Ccb, cqe: &Cqe, data: DataOutcome) {
         CcbOutcome::NvmeError => CcbStatus::NvmeError,
         CcbOutcome::DataError => CcbStatus::DataError,
         CcbOutcome::Requeue => CcbStatus::Requeue,
-        CcbOutcome::Gone => CcbStatus::Gone,
+        CcbOutcome::Gone => {
+            ctrl.note_lost();
+            CcbStatus::Gone
+        }
     };
     ccb.complete(status, Some(cqe));
 }

@@ -184,6 +184,18 @@ nvrs_sim_lost(struct nvrs_sim *s)
 }
 
 void
+nvrs_sim_lost_disk(struct nvrs_sim *s, uint32_t nsid)
+{
+	struct cam_path *path;
+
+	if (xpt_create_path(&path, NULL, cam_sim_path(s->sim), 0, nsid) !=
+	    CAM_REQ_CMP)
+		return;
+	xpt_async(AC_LOST_DEVICE, path, NULL);
+	xpt_free_path(path);
+}
+
+void
 nvrs_sim_destroy(struct nvrs_sim *s)
 {
 	xpt_free_path(s->path);

@@ -85,6 +85,7 @@ int	nvrs_sim_create(const struct nvrs_sim_params *params,
 /* N: what a new association may do. */
 void	nvrs_sim_update(struct nvrs_sim *sim, uint32_t nn, uint32_t maxio);
 void	nvrs_sim_lost(struct nvrs_sim *sim);			/* S: all disks */
+void	nvrs_sim_lost_disk(struct nvrs_sim *sim, uint32_t nsid); /* N */
 void	nvrs_sim_destroy(struct nvrs_sim *sim);	/* S: waits for CAM's references */
 void	nvrs_sim_freeze(struct nvrs_sim *sim);			/* N */
 void	nvrs_sim_release(struct nvrs_sim *sim);	/* N: may call io() */

@@ -295,6 +295,12 @@ impl<T: SimHandler> Sim<T> {
         unsafe { ffi::nvrs_sim_lost(self.raw.as_ptr()) }
     }
 
+    /// Tells CAM that the disk of a namespace is gone. Any context.
+    pub fn lost_disk(&self, nsid: u32) {
+        // SAFETY: a live SIM.
+        unsafe { ffi::nvrs_sim_lost_disk(self.raw.as_ptr(), nsid) }
+    }
+
     /// CAM starts no further command. Any context.
     pub fn freeze(&self) {
         // SAFETY: a live SIM.

@@ -9,6 +9,9 @@ use core::fmt;
 /// Length of the Identify Namespace data structure.
 pub const IDENTIFY_LEN: usize = 4096;
 
+/// Length of NGUID and EUI-64, which follow one another.
+const ID_LEN: usize = 24;
+const ID: usize = 104;
 const NLBAF: usize = 25;
 const FLBAS: usize = 26;
 const DPS: usize = 29;
@@ -25,6 +28,8 @@ pub struct Geometry {
     pub blocks: u64,
     /// Logical block size as a power of two.
     pub lba_shift: u8,
+    /// NGUID and EUI-64: another namespace under the same NSID has others. Zeroes if it has none.
+    pub id: [u8; ID_LEN],
 }
 
 /// Why a namespace cannot be used.
@@ -57,6 +62,11 @@ impl Geometry {
     /// The size in bytes; [`parse`] made sure that it fits.
     pub fn bytes(self) -> u64 {
         self.blocks << self.lba_shift
+    }
+
+    /// Whether this is another namespace than `old` was, not the same one with another size.
+    pub fn replaces(&self, old: &Self) -> bool {
+        self.id != old.id
     }
 
     /// The logical block size in bytes.
@@ -110,9 +120,11 @@ fn parse_geometry(data: &[u8], blocks: u64) -> Result<Geometry, Unsupported> {
     if blocks > (i64::MAX as u64) >> lbads {
         return Err(Unsupported::Size);
     }
+    let id = data.get(ID..).and_then(|d| d.first_chunk()).ok_or(short)?;
     Ok(Geometry {
         blocks,
         lba_shift: lbads,
+        id: *id,
     })
 }
 
@@ -152,6 +164,7 @@ mod tests {
             let g = Geometry {
                 blocks: 1000,
                 lba_shift: lbads,
+                id: [0; ID_LEN],
             };
             assert_eq!(ns, Namespace::Usable(g));
             assert_eq!(g.bytes(), 1000 << lbads);
@@ -206,6 +219,23 @@ mod tests {
         d[LBAF] = 0;
         d[LBAF + 1] = 1;
         assert_eq!(parse(&d), Namespace::Unusable(Unsupported::Metadata));
+    }
+
+    #[test]
+    fn another_namespace_has_another_identity() {
+        let mut d = identify(1, 0, 0, 9);
+        let usable = |d: &[u8]| match parse(d) {
+            Namespace::Usable(g) => g,
+            other => panic!("{other:?}"),
+        };
+        let old = usable(&d);
+        d[0] = 2;
+        assert!(!usable(&d).replaces(&old));
+        for at in [104, 119, 120, 127] {
+            d[at] = 1;
+            assert!(usable(&d).replaces(&old));
+            d[at] = 0;
+        }
     }
 
     #[test]
