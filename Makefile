@@ -7,6 +7,7 @@
 #   make kmods        build/kmods/*.ko
 #   make check-kmods  the link gate on each of them
 #   make test lint    unit tests; rustfmt and clippy
+#   make demo         all four modules in one process: see ARGS=--help
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
 #
 # SYSDIR=/path/to/freebsd/sys builds against a source tree's own headers
@@ -176,6 +177,9 @@ check-kmods: kmods
 test:
 	$(CARGO) test --workspace
 
+demo:
+	@$(CARGO) run -q --release -p hosted --bin demo -- $(ARGS)
+
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -188,6 +192,6 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: all deps kmods shim tools-check layout-check check-kmods test lint vm-test clean force
+.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint vm-test clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -52,9 +52,86 @@ impl Default for Style {
     }
 }
 
-/// A LUN whose blocks are in memory.
+/// Where the blocks of a LUN are.
+pub enum Storage {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file.
+    File(Mapping),
+}
+
+/// A file in memory.
+pub struct Mapping {
+    at: *mut u8,
+    len: usize,
+}
+
+// SAFETY: it owns the mapping.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Maps a file, which gets that size; it is sparse where nothing was written.
+    pub fn open(path: &std::path::Path, bytes: usize) -> std::io::Result<Self> {
+        use std::os::fd::AsRawFd;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        file.set_len(bytes as u64)?;
+        // SAFETY: a fresh mapping of a file of that size, checked below.
+        let at = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if at == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(Mapping {
+            at: at.cast(),
+            len: bytes,
+        })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: our mapping, which nobody uses any more.
+        unsafe { libc::munmap(self.at.cast(), self.len) };
+    }
+}
+
+impl std::ops::Deref for Storage {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Storage::Memory(v) => v,
+            // SAFETY: mapped, and borrowed with the storage.
+            Storage::File(m) => unsafe { std::slice::from_raw_parts(m.at, m.len) },
+        }
+    }
+}
+
+impl std::ops::DerefMut for Storage {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Storage::Memory(v) => v,
+            // SAFETY: mapped, and borrowed with the storage.
+            Storage::File(m) => unsafe { std::slice::from_raw_parts_mut(m.at, m.len) },
+        }
+    }
+}
+
+/// A LUN.
 pub struct Lun {
-    blocks: Mutex<Vec<u8>>,
+    blocks: Mutex<Storage>,
     style: Style,
     id: [u8; 16],
     /// Commands are kept instead of being executed.
@@ -64,12 +141,17 @@ pub struct Lun {
 }
 
 impl Lun {
-    /// A LUN of `bytes`.
+    /// A LUN of `bytes` in memory.
     pub fn new(bytes: usize, style: Style) -> Arc<Self> {
+        Self::over(Storage::Memory(vec![0; bytes]), style)
+    }
+
+    /// A LUN over some storage.
+    pub fn over(storage: Storage, style: Style) -> Arc<Self> {
         let mut id = [0xc7; 16];
-        id[..8].copy_from_slice(&(bytes as u64).to_le_bytes());
+        id[..8].copy_from_slice(&(storage.len() as u64).to_le_bytes());
         Arc::new(Lun {
-            blocks: Mutex::new(vec![0; bytes]),
+            blocks: Mutex::new(storage),
             style,
             id,
             hold: AtomicBool::new(false),
@@ -79,7 +161,7 @@ impl Lun {
     }
 
     /// The blocks.
-    pub fn blocks(&self) -> MutexGuard<'_, Vec<u8>> {
+    pub fn blocks(&self) -> MutexGuard<'_, Storage> {
         lock(&self.blocks)
     }
 

@@ -380,8 +380,134 @@ impl Association {
     }
 }
 
+/// The NQN of discovery services.
+pub const DISCOVERY_NQN: &str = "nqn.2014-08.org.nvmexpress.discovery";
+
+/// A subsystem that a discovery service knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its NQN.
+    pub subnqn: String,
+    /// Its address, as text.
+    pub traddr: String,
+    /// Its port, as text.
+    pub trsvcid: String,
+}
+
+fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).trim_end().to_owned()
+}
+
+/// Asks a discovery service what there is.
+pub fn discover(addr: SocketAddr, o: &Options) -> Result<Vec<Entry>> {
+    let o = Options {
+        subnqn: DISCOVERY_NQN.into(),
+        kato: 0,
+        ..o.clone()
+    };
+    let mut q = Queue::connect(addr, &o, 0, 0xffff)?;
+    q.enable()?;
+    let mut log = |offset: u64, len: u32| {
+        let mut s = q.sqe(0x02, len, false);
+        let numd = len / 4 - 1;
+        s[40] = 0x70;
+        put(&mut s, 42, &(numd as u16).to_le_bytes());
+        put(&mut s, 44, &((numd >> 16) as u16).to_le_bytes());
+        put(&mut s, 48, &offset.to_le_bytes());
+        q.command("Get Log Page", &s, &[]).map(|r| r.1)
+    };
+    let head = log(0, 1024)?;
+    if head.len() != 1024 {
+        return protocol("a discovery log of the wrong size");
+    }
+    let count = head[8..16]
+        .iter()
+        .rev()
+        .fold(0u64, |v, b| v << 8 | u64::from(*b));
+    let mut entries = Vec::new();
+    for i in 0..count.min(256) {
+        let e = log(1024 * (i + 1), 1024)?;
+        if e.len() != 1024 {
+            return protocol("a discovery log entry of the wrong size");
+        }
+        // TCP, and a subsystem with storage.
+        if e[0] == 3 && e[2] == 2 {
+            entries.push(Entry {
+                subnqn: text(&e[256..512]),
+                traddr: text(&e[512..768]),
+                trsvcid: text(&e[32..64]),
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// A discovery controller for one host, until it leaves.
+fn serve_discovery(peer: &mut Peer, f: Format, entries: &[Entry]) -> Result<()> {
+    let mut log = vec![0; 1024];
+    put(&mut log, 8, &(entries.len() as u64).to_le_bytes());
+    for e in entries {
+        let mut b = vec![0; 1024];
+        put(
+            &mut b,
+            0,
+            &[3, if e.traddr.contains(':') { 2 } else { 1 }, 2, 0],
+        );
+        put(&mut b, 4, &[1, 0, 0xff, 0xff, 32, 0]);
+        name(&mut b, 32, &e.trsvcid);
+        name(&mut b, 256, &e.subnqn);
+        name(&mut b, 512, &e.traddr);
+        log.extend(b);
+    }
+    let mut cc = 0u32;
+    // The commands of a discovery are few.
+    for _ in 0..1024 {
+        let c = match peer.receive_within(STEP) {
+            Ok(c) => c,
+            Err(End::Closed | End::Reset) => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        if c.kind() != kind::CMD || c.header.len() != 72 || !c.digests_ok {
+            return protocol("no command");
+        }
+        let (op, fctype, cid) = (c.header[8], c.header[12], c.u16(10));
+        let mut cqe = pdu::cqe(cid, 0);
+        let mut data = &[][..];
+        match (op, fctype) {
+            (0x7f, 4) => {
+                let v: u64 = match c.u32(8 + 44) {
+                    0 => 0x0020_0f01_003f | 1 << 37,
+                    8 => 0x0001_0400,
+                    0x14 => cc.into(),
+                    0x1c => u64::from(cc & 1),
+                    _ => 0,
+                };
+                put(&mut cqe, 0, &v.to_le_bytes());
+            }
+            (0x7f, 0) => cc = c.u32(8 + 48),
+            (0x02, _) if c.header[8 + 40] == 0x70 => {
+                let numd = u64::from(c.u16(8 + 42)) | u64::from(c.u16(8 + 44)) << 16;
+                let from = u64::from(c.u32(8 + 48)) | u64::from(c.u32(8 + 52)) << 32;
+                let range = from.checked_add((numd + 1) * 4);
+                let range = range.map(|end| from as usize..end as usize);
+                match range.and_then(|r| log.get(r)) {
+                    Some(d) if d.len() as u32 == c.u32(8 + 32) => data = d,
+                    _ => cqe = pdu::cqe(cid, 0x02),
+                }
+            }
+            _ => cqe = pdu::cqe(cid, 0x01),
+        }
+        if !data.is_empty() {
+            peer.send(&pdu::c2h_data(f, pdu::flag::LAST, cid, 0, data).bytes());
+        }
+        peer.send(&pdu::response(f, &cqe).bytes());
+    }
+    Ok(())
+}
+
 /// One connection to a controller: the handshake, then the kernel's.
-pub fn accept(stream: TcpStream, digests: u8) -> Result<()> {
+pub fn accept(stream: TcpStream, digests: u8, entries: &[Entry]) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut peer = Peer::new(stream.try_clone()?);
     let icreq = peer.receive_within(STEP)?;
@@ -407,6 +533,17 @@ pub fn accept(stream: TcpStream, digests: u8) -> Result<()> {
         return protocol("no valid Connect command");
     }
     let (qid, sqsize) = (c.u16(8 + 42), c.u16(8 + 44));
+    if text(&c.data[256..512]) == DISCOVERY_NQN {
+        let f = Format {
+            hdgst: granted & 1 != 0,
+            ddgst: granted & 2 != 0,
+            align: (hpda + 1) * 4,
+        };
+        let mut cqe = pdu::cqe(c.u16(10), if qid == 0 { 0 } else { 0x182 });
+        cqe[0] = 1;
+        peer.send(&pdu::response(f, &cqe).bytes());
+        return serve_discovery(&mut peer, f, entries);
+    }
     let mut params = List::new();
     params
         .bool("admin", qid == 0)
@@ -450,9 +587,14 @@ pub struct Daemon {
 
 impl Daemon {
     /// Listens on an address.
-    pub fn start(addr: &str, digests: u8) -> io::Result<Self> {
+    pub fn start(addr: &str, digests: u8, subnqn: &str) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
         let addr = listener.local_addr()?;
+        let entries = Arc::new(vec![Entry {
+            subnqn: subnqn.into(),
+            traddr: addr.ip().to_string(),
+            trsvcid: addr.port().to_string(),
+        }]);
         listener.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
@@ -465,8 +607,9 @@ impl Daemon {
                         Ok((s, from)) => {
                             let _ = s.set_nonblocking(false);
                             // One thread each: a slow host holds up nobody.
+                            let entries = entries.clone();
                             let t = std::thread::spawn(move || {
-                                if let Err(e) = accept(s, digests)
+                                if let Err(e) = accept(s, digests, &entries)
                                     && std::env::var_os("HOSTED_VERBOSE").is_some()
                                 {
                                     eprintln!("nvmfd: {from}: {e}");

@@ -30,7 +30,7 @@ impl Target {
         });
         let luns = made.collect();
         let port = Port::create(&Options::default().subnqn, &[]).expect("a port");
-        let daemon = Daemon::start("127.0.0.1:0", 3).expect("loopback");
+        let daemon = Daemon::start("127.0.0.1:0", 3, &Options::default().subnqn).expect("loopback");
         Target { port, daemon, luns }
     }
 
@@ -92,6 +92,25 @@ fn disks_keep_what_is_written() {
         t.end();
         k.shutdown();
     }
+}
+
+#[test]
+fn a_discovery_service_names_the_subsystem() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 0);
+    for (hdgst, ddgst) in [(false, false), (true, true)] {
+        let o = Options {
+            hdgst,
+            ddgst,
+            ..Options::default()
+        };
+        let found = hosted::userland::discover(t.daemon.addr, &o).expect("a log");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].subnqn, o.subnqn);
+        assert_eq!(found[0].trsvcid, t.daemon.addr.port().to_string());
+    }
+    t.end();
+    k.shutdown();
 }
 
 #[test]
