@@ -289,6 +289,11 @@ impl Controller {
         self.closing.load(Ordering::Acquire) || fail_on_disconnection()
     }
 
+    /// Whether the device or the system is going away, so that peers hang up with good reason.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// Requests without an association fail from now on.
     pub fn set_closing(&self) {
         self.closing.store(true, Ordering::Release);

@@ -522,7 +522,8 @@ impl HostQpair {
 
 impl QpairHandler for HostQpair {
     fn error(this: &KArc<Self>, error: Option<Errno>) {
-        if !(error.is_none() && this.ctrl.is_detaching()) && this.noise.allow() {
+        let expected = this.ctrl.is_detaching() || this.ctrl.is_closing();
+        if !(error.is_none() && expected) && this.noise.allow() {
             let code = error.map_or(0, Errno::code);
             kprint!(
                 "{}: error {} on {}, disconnecting",
