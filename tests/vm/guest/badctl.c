@@ -365,7 +365,7 @@ run_handoff(const struct handoff_case *c)
 	free(packed);
 	if (!c->taken && status == CTL_ABI_NVMF_ERROR &&
 	    (send(pair[0], "x", 1, MSG_NOSIGNAL) != 1 ||
-	    recv(pair[1], &byte, 1, MSG_DONTWAIT) != 1)) {
+	    !recv_byte(pair[1], &byte))) {
 		printf("FAIL %s: the socket of a refused handoff was taken\n",
 		    name);
 		bad = 1;

@@ -98,7 +98,10 @@ static const struct handoff_case handoffs[] = {
 	MISSING(TOP, "cdata", "cdata"),
 	MISSING(TOP, "rparams", "rparams"),
 	MISSING(RPARAMS, "dle", "dle"),
-	MISSING(RPARAMS, "hostnqn", "hostnqn"),
+	{ "hostnqn-missing", EINVAL, NO_SOCKETS,
+	    { { RPARAMS, DROP, "hostnqn", 0 } } },
+	{ "hostnqn-type", EINVAL, NO_SOCKETS,
+	    { { RPARAMS, NUMBER, "hostnqn", 1 } } },
 	MISSING(RPARAMS, "num_io_queues", "num-io"),
 	MISSING(RPARAMS, "io_qsize", "io-qsize"),
 	QPAIR(ADMIN, "admin", 4096),
@@ -159,6 +162,17 @@ static const char *device;
 static int nvmf_fd = -1;
 static int bad;
 
+static const char *
+error_name(int error)
+{
+	static char name[16];
+
+	if (error == 0)
+		return ("success");
+	snprintf(name, sizeof(name), "errno %d", error);
+	return (name);
+}
+
 static void
 verdict(const char *name, int got, int want, const char *extra)
 {
@@ -171,10 +185,9 @@ verdict(const char *name, int got, int want, const char *extra)
 	if (extra != NULL)
 		printf("FAIL %s: %s\n", name, extra);
 	else
-		printf("FAIL %s: got errno %d (%s), want %d (%s)\n", name, got,
-		    got == 0 ? "success" : strerror(got), want,
-		    want == ANY_ERROR ? "any error" : want == 0 ? "success" :
-		    strerror(want));
+		printf("FAIL %s: got errno %d (%s), want %s\n", name, got,
+		    got == 0 ? "success" : strerror(got),
+		    want == ANY_ERROR ? "any error" : error_name(want));
 }
 
 static int
@@ -282,7 +295,7 @@ still_ours(const struct fds *fds, int peer)
 
 	if (send(fds->admin, "x", 1, MSG_NOSIGNAL) != 1)
 		return ("the socket of a refused handoff was taken");
-	if (recv(peer, &c, 1, MSG_DONTWAIT) != 1)
+	if (!recv_byte(peer, &c))
 		return ("the socket of a refused handoff lost data");
 	return (NULL);
 }

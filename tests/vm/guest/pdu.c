@@ -116,6 +116,13 @@ recv_exact(int fd, uint8_t *p, size_t len, int timeout_ms)
 	return (RECV_PDU);
 }
 
+/* One byte that has been sent, if it arrives: loopback has a queue too. */
+bool
+recv_byte(int fd, char *byte)
+{
+	return (recv_exact(fd, (uint8_t *)byte, 1, 2000) == RECV_PDU);
+}
+
 enum recv_result
 recv_pdu(int fd, struct pdu *pdu, int timeout_ms)
 {

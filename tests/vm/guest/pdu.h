@@ -125,6 +125,7 @@ enum recv_result {
 int	tcp_connect(int port, int sndbuf);
 int	tcp_listen(int port);
 bool	send_all(int fd, const void *buf, size_t len);
+bool	recv_byte(int fd, char *byte);
 enum recv_result recv_pdu(int fd, struct pdu *pdu, int timeout_ms);
 
 void	pdu_header(uint8_t *p, enum pdu_type type, uint8_t flags,

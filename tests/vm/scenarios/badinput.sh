@@ -219,9 +219,10 @@ part_peer_target() {
 	hostile nsid-past any none ".*"
 	hostile nsid-dup fail none ".*"
 	hostile nslist-unsorted any none ".*"
+	kernel_messages > $OUT/peer-target.dmesg
 	hostile aer-storm any none ".*"
-	_lines=$(kernel_messages | tee $OUT/peer-target.dmesg | wc -l)
-	if [ $_lines -le 400 ]; then
+	_lines=$(kernel_messages | tee $OUT/aer-storm.dmesg | wc -l)
+	if [ $_lines -le 100 ]; then
 		ok host-console-quiet
 	else
 		fail host-console-quiet "$_lines lines"

@@ -36,9 +36,12 @@ sysctl_names() {
 	sysctl -N "$1" | sort
 }
 
+# Each end by itself: which of the two is first is a matter of chance.
 messages() {
 	echo "kernel:"
-	kernel_messages | grep -E "^(nvme|nda|nvmft|NVMF|NVMe)[^ ]*"
+	kernel_messages > $W/messages
+	grep -E '^(nvme[0-9]|nda)' $W/messages
+	grep -E '^(nvmft|NVMF|NVMe)' $W/messages
 }
 
 # use NAME FUNCTION: record a transcript and compare it.
@@ -55,11 +58,13 @@ use() {
 		fail $1 "nothing recorded to compare with"
 		return
 	fi
-	if diff -u /tmp/t/golden/$1.golden $OUT/$1.golden > $OUT/$1.log; then
-		ok $1
+	diff -U 2 /tmp/t/golden/$1.golden $OUT/$1.golden > $OUT/$1.log
+	if grep '^[-+]' $OUT/$1.log | grep -v '^---\|^+++' |
+	    grep -vxF -f /tmp/t/golden/deviations > $W/$1.diff; then
+		fail $1 "$(grep -c . $W/$1.diff) lines differ: $(
+		    head -n 1 $W/$1.diff)"
 	else
-		fail $1 "$(grep -c '^[-+][^-+]' $OUT/$1.log) lines differ: $(
-		    grep '^[-+][^-+]' $OUT/$1.log | head -n 1)"
+		ok $1
 	fi
 }
 
@@ -89,7 +94,6 @@ use_identify() {
 	run nvmecontrol identify nvme0
 	run nvmecontrol identify nvme0ns1
 	run nvmecontrol identify -n 1 nvme0
-	run nvmecontrol identify nda0
 	run nvmecontrol logpage -p 3 nvme0
 	run nvmecontrol reset nvme0
 	messages
@@ -258,6 +262,9 @@ start_nvmfd -g -G || fail nvmfd "$(cat $OUT/nvmfd.log)"
 use discover use_discover
 use connect use_connect
 use identify use_identify
+# The base system's host does not tell nda(4) a controller's name in a way that
+# NVME_GET_NSID finds; ours does.
+is_rust host && check identify-by-disk nvmecontrol identify nda0
 use disconnect use_disconnect
 use connect-all use_connect_all
 use target use_target
