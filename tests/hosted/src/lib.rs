@@ -27,6 +27,7 @@ pub mod lock;
 pub mod mbuf;
 pub mod mem;
 pub mod memdesc;
+pub mod middle;
 pub mod newbus;
 pub mod nv;
 pub mod object;

@@ -107,12 +107,17 @@ impl Peer {
 
     /// The next PDU, if it comes in time.
     pub fn receive_within(&mut self, time: Duration) -> Result<Raw, End> {
+        self.receive_bytes(time).map(|(raw, _)| raw)
+    }
+
+    /// The next PDU, if it comes in time, with its bytes.
+    pub fn receive_bytes(&mut self, time: Duration) -> Result<(Raw, Vec<u8>), End> {
         let end = Instant::now() + time;
         loop {
             match Raw::parse(&self.buf) {
                 Ok(Some((raw, n))) => {
-                    self.buf.drain(..n);
-                    return Ok(raw);
+                    let bytes = self.buf.drain(..n).collect();
+                    return Ok((raw, bytes));
                 }
                 Ok(None) => {}
                 Err(_) => return Err(End::Garbage),

@@ -201,14 +201,25 @@ impl Queue {
         Ok(q)
     }
 
-    fn sqe(&self, opcode: u8, len: u32, in_capsule: bool) -> [u8; 64] {
+    /// A command with the next CID.
+    pub fn sqe(&self, opcode: u8, len: u32, in_capsule: bool) -> [u8; 64] {
         let mut s = pdu::sqe(opcode, self.sent, len, in_capsule);
         put(&mut s, 4, &[0; 4]);
         s
     }
 
+    /// The connection, for scripts.
+    pub fn peer(&mut self) -> &mut Peer {
+        &mut self.peer
+    }
+
+    /// What was negotiated.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// Runs one command; returns the response and the data.
-    fn command(
+    pub fn command(
         &mut self,
         what: &'static str,
         sqe: &[u8; 64],

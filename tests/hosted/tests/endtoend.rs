@@ -4,54 +4,16 @@
 //! All four modules in one process: `nvmf`'s disks on `nvmft`'s LUNs, over
 //! real TCP connections.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hosted::ctl::{BLOCK, Lun, Style};
-use hosted::system::{self, Port};
-use hosted::userland::{Daemon, Options};
+use hosted::system;
+use hosted::userland::Options;
 use hosted::{Kernel, cdev, ctl, newbus};
 use sys::Errno;
 
-const SIZE: usize = 8 << 20;
-
-struct Target {
-    port: Port,
-    daemon: Daemon,
-    luns: Vec<Arc<Lun>>,
-}
-
-impl Target {
-    fn new(style: Style, luns: u32) -> Self {
-        let made = (0..luns).map(|n| {
-            let lun = Lun::new(SIZE, style);
-            ctl::add_lun(n, lun.clone());
-            lun
-        });
-        let luns = made.collect();
-        let port = Port::create(&Options::default().subnqn, &[]).expect("a port");
-        let daemon = Daemon::start("127.0.0.1:0", 3, &Options::default().subnqn).expect("loopback");
-        Target { port, daemon, luns }
-    }
-
-    fn end(self) {
-        self.port.remove().expect("removed");
-        drop(self.daemon);
-        for n in 0..self.luns.len() as u32 {
-            ctl::remove_lun(n);
-        }
-    }
-}
-
-fn pattern(seed: u64, len: usize) -> Vec<u8> {
-    let mut x = seed | 1;
-    (0..len)
-        .map(|_| {
-            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (x >> 56) as u8
-        })
-        .collect()
-}
+mod common;
+use common::{SIZE, Target, pattern};
 
 #[test]
 fn disks_keep_what_is_written() {
