@@ -40,12 +40,6 @@ pub fn validate(sqe: &Sqe, icd: u32, digest_ok: bool) -> Result<(), SglError> {
                     "Command Capsule with mismatched ICD length",
                 ));
             }
-            if icd != 0 && sqe.direction() == Direction::ControllerToHost {
-                return Err(error(
-                    Status::INVALID_FIELD,
-                    "Command Capsule with ICD for a read",
-                ));
-            }
         }
         ID_TRANSPORT => {
             if icd != 0 {
@@ -63,6 +57,12 @@ pub fn validate(sqe: &Sqe, icd: u32, digest_ok: bool) -> Result<(), SglError> {
         return Err(error(
             Status::SGL_OFFSET_INVALID,
             "Invalid SGL offset in Command Capsule",
+        ));
+    }
+    if sgl.id == ID_IN_CAPSULE && icd != 0 && sqe.direction() == Direction::ControllerToHost {
+        return Err(error(
+            Status::INVALID_FIELD,
+            "Command Capsule with ICD for a read",
         ));
     }
     Ok(())

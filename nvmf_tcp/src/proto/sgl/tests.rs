@@ -44,6 +44,11 @@ fn case_47_in_capsule_data_where_there_can_be_none() {
         Some(Status::SGL_OFFSET_INVALID)
     );
     assert_eq!(
+        status(0x01, 512, 4, 512, true),
+        Some(Status::SGL_OFFSET_INVALID),
+        "the offset is wrong whatever the command does with its data"
+    );
+    assert_eq!(
         status(0x5a, 512, 0, 512, false),
         Some(Status::INVALID_FIELD)
     );
