@@ -135,6 +135,15 @@ impl<'a> Receiver<'a> {
             if self.qp.state.is_stopping() {
                 return Err(End::Stopped);
             }
+            // A kick is seen once. After a failure of our own, such as want of
+            // memory, the socket has nothing to add; after the peer's it has.
+            if st.kicked
+                && let Some(e) = self.qp.state.tx.failure()
+                && e != Errno::EPIPE
+                && e != Errno::ECONNRESET
+            {
+                return Err(End::Failed(e));
+            }
             if st.avail == 0 {
                 if st.error != 0 {
                     return Err(End::Failed(
