@@ -17,7 +17,7 @@ use crate::pdu::{self, Builder, Format, Raw, kind};
 use crate::peer::{End, Peer};
 
 /// How long a step of the handshake may take.
-const STEP: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_secs(3);
 /// The controller's limit on data in a PDU of the host's.
 const MAXH2CDATA: u32 = 256 << 10;
 const TRTYPE_TCP: u64 = 3;

@@ -24,6 +24,7 @@ fn failing_allocations_lose_nothing() {
         let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
         let disk = system::disk(&dev, 1).expect("a disk");
         fault::fail_nowait(one_in);
+        let start = Instant::now();
         let good = AtomicU64::new(0);
         std::thread::scope(|s| {
             for i in 0..8u64 {
@@ -45,6 +46,8 @@ fn failing_allocations_lose_nothing() {
             }
         });
         fault::reset();
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(10), "commands waited: {took:?}");
         assert!(one_in < 200 || good.into_inner() > 0);
         system::disconnect_all().expect("disconnected");
         t.end();

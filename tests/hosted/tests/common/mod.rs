@@ -48,6 +48,7 @@ impl Target {
 }
 
 /// Bytes that look random.
+#[allow(dead_code)]
 pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
     let mut x = seed | 1;
     (0..len)
