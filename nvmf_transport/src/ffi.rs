@@ -9,6 +9,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use sys::ffi::{
     NVRS_M_WAITOK, module, nvlist, nvmf_capsule, nvmf_io_request, nvmf_qpair, nvmf_transport_ops,
@@ -123,6 +124,23 @@ pub unsafe extern "C" fn nvmf_transport_module_handler(
     }
 }
 
+/// A callback as a pointer.
+fn address<F: Copy>(f: Option<F>) -> *mut c_void {
+    const { assert!(size_of::<Option<F>>() == size_of::<*mut c_void>()) };
+    // SAFETY: of the same size: F is a function pointer, whose null is None.
+    unsafe { core::mem::transmute_copy(&f) }
+}
+
+/// Stores what a transport's thread may be waiting for.
+///
+/// # Safety
+///
+/// `at` is an aligned field of a live object that threads only load.
+unsafe fn publish(at: *mut *mut c_void, value: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { AtomicPtr::from_ptr(at) }.store(value, Ordering::Release);
+}
+
 /// Asks the transports of a type, the one of highest priority first.
 ///
 /// # Safety
@@ -168,11 +186,10 @@ pub unsafe extern "C" fn nvmf_allocate_qpair(
                 (*qp).nq_ops = ops.0.cast_mut();
                 (*qp).nq_controller = controller;
                 (*qp).nq_admin = admin;
-                ptr::write_volatile(&raw mut (*qp).nq_error_arg, error_arg);
-                ptr::write_volatile(&raw mut (*qp).nq_receive_arg, receive_arg);
-                core::sync::atomic::fence(core::sync::atomic::Ordering::Release);
-                ptr::write_volatile(&raw mut (*qp).nq_error, error_cb);
-                ptr::write_volatile(&raw mut (*qp).nq_receive, receive_cb);
+                publish(&raw mut (*qp).nq_error_arg, error_arg);
+                publish(&raw mut (*qp).nq_receive_arg, receive_arg);
+                publish((&raw mut (*qp).nq_error).cast(), address(error_cb));
+                publish((&raw mut (*qp).nq_receive).cast(), address(receive_cb));
             }
             return qp;
         }

@@ -10,7 +10,7 @@ use core::marker::PhantomData;
 use core::mem::{MaybeUninit, needs_drop};
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::context::Wait;
 use crate::errno::{Errno, Result};
@@ -393,15 +393,16 @@ impl<T> Deref for KArc<T> {
 
 impl<T> Drop for KArc<T> {
     fn drop(&mut self) {
+        // Acquire as well, rather than a fence for the last one: amd64 has no
+        // cheaper form, and ThreadSanitizer does not see fences.
         // SAFETY: alive until the count reaches zero.
         if unsafe { self.0.as_ref() }
             .refs
-            .fetch_sub(1, Ordering::Release)
+            .fetch_sub(1, Ordering::AcqRel)
             != 1
         {
             return;
         }
-        fence(Ordering::Acquire);
         // SAFETY: the last reference is gone; dropped and freed once.
         unsafe {
             ptr::drop_in_place(self.0.as_ptr());

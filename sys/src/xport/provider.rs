@@ -117,13 +117,18 @@ impl<T: Transport> QpairObj<T> {
     /// does that after [`Transport::allocate_qpair`] returned, without telling.
     pub fn is_ready(&self) -> bool {
         let abi = self.abi.get();
-        // SAFETY: aligned fields of a live object that another thread may be
-        // writing: hence volatile.
+        // SAFETY: aligned fields, each as wide as a pointer, of a live object.
+        // Another thread may be writing them: ours with atomics as well, one
+        // in C with plain stores, which are no worse here.
+        let set = |p: *mut *mut c_void| unsafe {
+            !AtomicPtr::from_ptr(p).load(Ordering::Acquire).is_null()
+        };
+        // SAFETY: only addresses are taken.
         unsafe {
-            ptr::read_volatile(&raw const (*abi).nq_receive).is_some()
-                && ptr::read_volatile(&raw const (*abi).nq_error).is_some()
-                && !ptr::read_volatile(&raw const (*abi).nq_receive_arg).is_null()
-                && !ptr::read_volatile(&raw const (*abi).nq_error_arg).is_null()
+            set((&raw mut (*abi).nq_receive).cast())
+                && set((&raw mut (*abi).nq_error).cast())
+                && set(&raw mut (*abi).nq_receive_arg)
+                && set(&raw mut (*abi).nq_error_arg)
         }
     }
 

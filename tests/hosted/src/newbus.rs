@@ -57,7 +57,8 @@ unsafe fn dev<'a>(d: *mut nvrs_dev, what: &str) -> &'a Dev {
 
 /// Names and descriptions of the devices.
 pub fn devices() -> Vec<(String, String)> {
-    let all = lock(&DEVICES).clone();
+    // What is on the list is alive while it is locked.
+    let all = lock(&DEVICES);
     let one = |d: &DevPtr| {
         // SAFETY: on the list, so alive; deleting takes it off first.
         let d = unsafe { dev(d.0, "device") };
