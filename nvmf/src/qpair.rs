@@ -574,7 +574,8 @@ impl QpairHandler for HostQpair {
                 this.failed();
             }
             None => {
-                if this.noise.allow() {
+                let expected = this.ctrl.is_detaching() || this.ctrl.is_closing();
+                if !expected && this.noise.allow() {
                     let ctrl = this.ctrl.name();
                     kprint!(
                         "{ctrl}: received completion for CID {cid} on shutdown {}",

@@ -160,7 +160,10 @@ impl Shape {
 #[derive(Debug)]
 pub struct Table<T, V: DerefMut<Target = [Entry<T>]>> {
     slots: V,
+    /// The free slots as a list in the order in which they became free. A controller may still be busy with its own
+    /// records of a command when we hear of its end: the longer an identifier rests, the less it conflicts.
     free: Option<u16>,
+    last_free: Option<u16>,
     free_normal: u32,
     free_events: u32,
     entries: u32,
@@ -173,14 +176,15 @@ pub struct Table<T, V: DerefMut<Target = [Entry<T>]>> {
 impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     /// A table over `slots`, whose length is [`Shape::slots`].
     pub fn new(mut slots: V, shape: &Shape) -> Self {
-        let mut free = None;
-        for (i, entry) in slots.iter_mut().enumerate().rev() {
-            *entry = Entry(State::Free { next: free });
-            free = u16::try_from(i).ok();
+        let count = slots.len();
+        for (i, entry) in slots.iter_mut().enumerate() {
+            let next = u16::try_from(i + 1).ok().filter(|_| i + 1 < count);
+            *entry = Entry(State::Free { next });
         }
         Self {
             slots,
-            free,
+            free: (count != 0).then_some(0),
+            last_free: u16::try_from(count).ok().and_then(|n| n.checked_sub(1)),
             free_normal: shape.normal_slots(),
             free_events: shape.events,
             entries: shape.entries.max(1),
@@ -261,6 +265,9 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
             payload,
         });
         self.free = next;
+        if next.is_none() {
+            self.last_free = None;
+        }
         let room = self.room(class);
         *room = room.saturating_sub(1);
         self.sq_tail = (self.sq_tail + 1) % self.entries;
@@ -280,8 +287,20 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
         self.active(cid).map(|a| &mut a.payload)
     }
 
+    /// Puts a slot, emptied already, at the end of the list of free ones.
+    fn release(&mut self, cid: u16, class: Class) {
+        let last = self
+            .last_free
+            .and_then(|last| self.slots.get_mut(usize::from(last)));
+        match last {
+            Some(Entry(State::Free { next })) => *next = Some(cid),
+            _ => self.free = Some(cid),
+        }
+        self.last_free = Some(cid);
+        *self.room(class) += 1;
+    }
+
     fn settle(&mut self, cid: u16) -> Progress<'_, T> {
-        let next = self.free;
         match self.slots.get_mut(usize::from(cid)) {
             Some(Entry(state @ State::Active(_))) => {
                 let done = match state {
@@ -299,10 +318,9 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
                         _ => Progress::Unexpected,
                     };
                 }
-                match core::mem::replace(state, State::Free { next }) {
+                match core::mem::replace(state, State::Free { next: None }) {
                     State::Active(a) => {
-                        self.free = Some(cid);
-                        *self.room(a.class) += 1;
+                        self.release(cid, a.class);
                         Progress::Finished(Finished {
                             payload: a.payload,
                             cqe: a.cqe,
@@ -327,12 +345,10 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
 
     /// The submitter takes a command back that the transport never saw.
     pub fn cancel(&mut self, cid: u16) -> Option<T> {
-        let next = self.free;
         let Entry(state) = self.slots.get_mut(usize::from(cid))?;
-        match core::mem::replace(state, State::Free { next }) {
+        match core::mem::replace(state, State::Free { next: None }) {
             State::Active(a) if a.awaited.submitter => {
-                self.free = Some(cid);
-                *self.room(a.class) += 1;
+                self.release(cid, a.class);
                 self.sq_tail = (self.sq_tail + self.entries - 1) % self.entries;
                 self.commands = self.commands.wrapping_sub(1);
                 Some(a.payload)
@@ -480,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_reused_last_in_first_out() {
+    fn identifiers_rest_as_long_as_possible() {
         let mut t = table(shape(5, 0));
         let ids: Vec<u16> = (0..4).map(|i| put(&mut t, false, i)).collect();
         assert_eq!(ids, [0, 1, 2, 3]);
@@ -490,7 +506,15 @@ mod tests {
             assert!(waiting(t.submitted(cid)));
             finished(t.response(&cqe(cid, 0), true).unwrap());
         }
-        assert_eq!([put(&mut t, false, 0), put(&mut t, false, 0)], [0, 2]);
+        assert_eq!([put(&mut t, false, 0), put(&mut t, false, 0)], [2, 0]);
+        assert!(!t.has_room());
+
+        let mut t = table(shape(4, 0));
+        for cid in [0, 1, 2, 0, 1] {
+            assert_eq!(put(&mut t, false, 0), cid);
+            t.submitted(cid);
+            finished(t.response(&cqe(cid, 0), true).unwrap());
+        }
     }
 
     #[test]
