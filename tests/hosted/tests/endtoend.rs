@@ -141,6 +141,110 @@ fn namespace_nodes_serve_bios() {
     k.shutdown();
 }
 
+/// NVME_PASSTHROUGH_CMD with a buffer of the caller's.
+fn pass(node: &str, sqe: &[u8; 64], buf: &mut [u8], read: bool) -> Result<u16, Errno> {
+    let mut arg = [0u8; 104];
+    arg[..64].copy_from_slice(sqe);
+    let at = buf.as_mut_ptr().expose_provenance();
+    arg[80..88].copy_from_slice(&at.to_ne_bytes());
+    arg[88..92].copy_from_slice(&(buf.len() as u32).to_ne_bytes());
+    arg[92..96].copy_from_slice(&u32::from(read).to_ne_bytes());
+    cdev::ioctl(node, sys::ffi::NVRS_IOC_PASSTHROUGH.into(), &mut arg)?;
+    Ok(u16::from_le_bytes([arg[78], arg[79]]) >> 1 & 0x7ff)
+}
+
+#[test]
+fn passthrough_moves_data_both_ways() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
+    let node = format!("{dev}n1");
+    let mut sqe = [0u8; 64];
+    sqe[0] = 0x06;
+    sqe[40] = 1;
+    let mut page = vec![0; 4096];
+    assert_eq!(pass(&dev, &sqe, &mut page, true), Ok(0));
+    assert_eq!(&page[24..31], b"FreeBSD");
+    let mut io = [0u8; 64];
+    io[4] = 1;
+    io[40] = 3;
+    io[48] = 7;
+    let mut data = pattern(1, 4096);
+    io[0] = 1;
+    assert_eq!(pass(&node, &io, &mut data, false), Ok(0));
+    assert!(t.luns[0].blocks()[1536..][..4096] == data[..]);
+    let mut back = vec![0; 4096];
+    io[0] = 2;
+    assert_eq!(pass(&node, &io, &mut back, true), Ok(0));
+    assert!(back == data);
+    // A length that is not the command's, and one that is absurd.
+    assert_ne!(pass(&node, &io, &mut back[..512], true), Ok(0));
+    sqe[0] = 0xc5;
+    assert_eq!(
+        pass(&dev, &sqe, &mut [], false),
+        Ok(0x01),
+        "an opcode that is not there"
+    );
+    let mut huge = vec![0; 8 << 20];
+    assert!(pass(&dev, &sqe, &mut huge, true).is_err());
+    let mut nsid = [0u8; 260];
+    cdev::ioctl(&node, sys::ffi::NVRS_IOC_GET_NSID.into(), &mut nsid).expect("an ID");
+    assert_eq!((&nsid[..5], nsid[256]), (dev.as_bytes(), 1));
+    system::disconnect_all().expect("disconnected");
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn a_system_that_goes_down_takes_leave() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let dev = system::connect(t.daemon.addr, &Options::default()).expect("connected");
+    let disk = system::disk(&dev, 1).expect("a disk");
+    disk.write(0, vec![1; 512]).expect("written");
+    let start = Instant::now();
+    newbus::shut_system_down();
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let end = Instant::now() + Duration::from_secs(5);
+    while system::associations().contains("nqn") && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = system::disconnect_all();
+    t.end();
+    k.shutdown();
+}
+
+#[test]
+fn a_host_that_falls_silent_is_given_up() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let o = Options {
+        kato: 1000,
+        ..Options::default()
+    };
+    // Our host keeps its association alive, a script does not.
+    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    let mut silent =
+        hosted::userland::Queue::connect(t.daemon.addr, &o, 0, 0xffff).expect("connected");
+    silent.enable().expect("enabled");
+    let start = Instant::now();
+    let gone = silent.peer().receive_within(Duration::from_secs(8));
+    assert!(
+        gone.is_err_and(|e| e != hosted::peer::End::Timeout),
+        "it is still there"
+    );
+    assert!(start.elapsed() > Duration::from_millis(900));
+    let disk = system::disk(&dev, 1).expect("a disk");
+    disk.write(0, vec![1; 512]).expect("the other one is alive");
+    system::disconnect_all().expect("disconnected");
+    t.end();
+    k.shutdown();
+}
+
 #[test]
 fn namespaces_come_and_go() {
     let k = Kernel::boot_all();
