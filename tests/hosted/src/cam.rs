@@ -118,6 +118,7 @@ fn work(which: usize) {
                 }
             }
         };
+        crate::fault::jitter();
         match job {
             Job::Done(ccb, c) => finish(ccb, c),
             Job::Scan(sim, nsid) => {

@@ -544,6 +544,7 @@ pub(crate) unsafe extern "C" fn nvrs_conn_receive(
     let (mut head, mut last): (*mut mbuf, *mut mbuf) = (ptr::null_mut(), ptr::null_mut());
     let mut got = 0;
     let mut error = 0;
+    crate::fault::jitter();
     {
         let mut rx = lock(&c.0.rx);
         c.0.fill(&mut rx);
@@ -632,6 +633,7 @@ pub(crate) unsafe extern "C" fn nvrs_conn_send(
         }
     };
     if error == 0 {
+        crate::fault::jitter();
         c.0.transmit();
         c.0.activate();
     }

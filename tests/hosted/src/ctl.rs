@@ -252,6 +252,7 @@ fn worker() {
                 }
             }
         };
+        crate::fault::jitter();
         match w {
             Work::Run(io) => io.run(),
             Work::Continue(io) => io.next(),

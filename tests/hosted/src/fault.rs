@@ -4,7 +4,9 @@
 //! Conditions that tests set: allocation failures, a full stack, odd mbufs.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 static NOWAIT_ONE_IN: AtomicU32 = AtomicU32::new(0);
 static STACK_LOW: AtomicBool = AtomicBool::new(false);
@@ -27,6 +29,20 @@ pub fn random() -> u64 {
         r.set(x);
         x.wrapping_mul(0x2545_f491_4f6c_dd1d)
     })
+}
+
+/// Disturbs the schedule: with HOSTED_JITTER=n set, every n-th call or so that
+/// locks, unlocks, wakes or queues sleeps for a moment before.
+pub fn jitter() {
+    static ONE_IN: OnceLock<u64> = OnceLock::new();
+    let n = *ONE_IN.get_or_init(|| {
+        let n = std::env::var("HOSTED_JITTER").ok();
+        n.and_then(|n| n.parse().ok()).unwrap_or(0)
+    });
+    if n != 0 && (random() >> 16).is_multiple_of(n) {
+        let us = (random() >> 16) % 300;
+        std::thread::sleep(Duration::from_micros(us));
+    }
 }
 
 /// One of `n` allocations that may not wait fails; zero: none.

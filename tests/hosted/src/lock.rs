@@ -11,6 +11,7 @@ use std::time::Duration;
 use sys::ffi::{nvrs_cv, nvrs_mtx, nvrs_sx};
 
 use crate::context::{self, Class, die, may_sleep, name_of};
+use crate::fault::jitter;
 use crate::mem::check_flags;
 use crate::object::{Kind, give, object, take};
 
@@ -96,6 +97,7 @@ pub(crate) unsafe extern "C" fn nvrs_mtx_free(m: *mut nvrs_mtx) {
 pub(crate) unsafe extern "C" fn nvrs_mtx_lock(m: *mut nvrs_mtx) {
     // SAFETY: a mutex of the caller's.
     let mx = unsafe { mtx(m, "mtx_lock") };
+    jitter();
     context::before_lock(mx.at(), mx.class, true);
     let guard = mx.inner.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: just locked.
@@ -125,6 +127,7 @@ pub(crate) unsafe extern "C" fn nvrs_mtx_unlock(m: *mut nvrs_mtx) {
     let mx = unsafe { mtx(m, "mtx_unlock") };
     context::unlocked(mx.at(), mx.class);
     drop(mx.part());
+    jitter();
 }
 
 #[derive(Default)]
@@ -269,6 +272,7 @@ impl Cv {
             }
         };
         self.waiters(-1);
+        jitter();
         // SAFETY: the wait returned with the mutex locked.
         unsafe { mx.keep(guard) };
         context::locked(mx.at(), mx.class, true);

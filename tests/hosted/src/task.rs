@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sys::ffi::{nvrs_callout, nvrs_task, nvrs_taskqueue, nvrs_thread};
 
 use crate::context::{die, holds_nothing, may_sleep, no_sleep};
+use crate::fault::jitter;
 use crate::mem::check_flags;
 use crate::object::{Kind, give, object, take};
 
@@ -96,6 +97,7 @@ impl Queue {
             st.running.push((task, turn));
             drop(st);
             RUNNING.set((self.at(), task));
+            jitter();
             let (run, arg) = {
                 // SAFETY: a queued task is not freed.
                 let t: &Task = unsafe { object(task as *const nvrs_task, "task") };
@@ -340,6 +342,7 @@ fn run_clock(clock: &'static Clock) {
             })
         };
         if let Some(arg) = fire {
+            jitter();
             no_sleep("a callout", || call(co.run, arg));
             holds_nothing("a callout");
             lock(&co.state).running = false;
@@ -464,6 +467,7 @@ pub(crate) unsafe extern "C" fn nvrs_thread_spawn(
     let arg = Arg(arg);
     let spawned = std::thread::Builder::new().name(name).spawn(move || {
         let arg = arg;
+        jitter();
         call(body, arg);
         holds_nothing("a thread");
     });
