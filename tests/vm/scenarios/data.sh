@@ -4,14 +4,14 @@
 #
 # Seeded random data through every combination of digests and flow control,
 # over RAM-disk and file LUNs with 512 and 4096-byte blocks, read back and
-# compared; then a file system.  SIZE is full, quick or small.
+# compared; then a file system.  SIZE is full (256 MiB written in each
+# configuration), all (the same with one and with four I/O queues) or small.
 
 . $T/lib.sh
 
-case ${SIZE:-quick} in
-full)	BYTES=256 ;;
-quick)	BYTES=32 ;;
-small)	BYTES=8 ;;
+case ${SIZE:-full} in
+small)	BYTES=32 SPAN=8m ;;
+*)	BYTES=256 SPAN=64m ;;
 esac
 RAM=64
 FILE=128
@@ -28,7 +28,8 @@ setup() {
 
 # load DISK BYTES THREADS MAX SEED
 load_disk() {
-	bounded 1800 $T/loadgen -f /dev/$1 -b $2 -t $3 -M $4 -s $5 -w 70
+	bounded 1800 $T/loadgen -f /dev/$1 -b $2 -t $3 -M $4 -s $5 -w 70 \
+	    -z $SPAN
 }
 
 # One configuration: the bytes are spread over the namespaces and depths, and
@@ -93,19 +94,25 @@ filesystem() {
 }
 
 check setup setup || { cleanup; exit 0; }
-for queues in 1 4; do
+run() {
+	name=io-q$1$(echo "$2$3" | tr -d ' ')
+	check $name configuration -i $1 $2 $3
+	say "NOTE $name $(grep -h '^loadgen' $OUT/$name.log |
+	    sed -E 's/.*MBps=([^ ]*).*/\1/' | tr '\n' ' ')MB/s"
+}
+
+if [ "$SIZE" = small ]; then
+	run 2 "" ""
+	run 4 "-g -G" "-F"
+else
 	for digest in "" "-g" "-G" "-g -G"; do
-		for flow in "" "-F"; do
-			# Four queues for half of the combinations is enough.
-			[ $queues -eq 4 ] && [ "$digest" = "-g" -o \
-			    "$digest" = "-G" ] && continue
-			name=io-q$queues$(echo "$digest$flow" | tr -d ' ')
-			check $name configuration -i $queues $digest $flow
-			say "NOTE $name $(grep -h '^loadgen' $OUT/$name.log |
-			    sed -E 's/.*MBps=([^ ]*).*/\1/' | tr '\n' ' ')MB/s"
-		done
+		run 1 "$digest" ""
+		run 4 "$digest" "-F"
+		[ "$SIZE" = all ] || continue
+		run 4 "$digest" ""
+		run 1 "$digest" "-F"
 	done
-done
+fi
 check filesystem filesystem
 stop_nvmfd
 cleanup

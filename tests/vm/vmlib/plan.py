@@ -66,7 +66,7 @@ def plan(have_rust, have_debug, full):
     )
     if not have_rust:
         return [c_boot]
-    size = "full" if full else "quick"
+    size = "all" if full else "full"
     rust = {"NVMF_RUST": ALL_RUST}
     boots = [
         Boot("uses", (Run("uses", rust),)),
@@ -78,7 +78,7 @@ def plan(have_rust, have_debug, full):
                 for m in interchange(True)
             ),
         ),
-        Boot("data", (Run("data", {**rust, "SIZE": size}, 3600 if full else 1200),)),
+        Boot("data", (Run("data", {**rust, "SIZE": size}, 1800),)),
         Boot("lifecycle", (Run("lifecycle", {**rust, "ROUNDS": "50"}, 900),)),
         Boot("badinput", (Run("badinput", rust, 900),)),
     ]
@@ -90,7 +90,7 @@ def plan(have_rust, have_debug, full):
                     Run("uses", rust, 900, "debug"),
                     Run("lifecycle", {**rust, "ROUNDS": "50" if full else "10"}, 1800, "debug"),
                     Run("badinput", rust, 1800, "debug"),
-                    Run("data", {**rust, "SIZE": "full" if full else "small"}, 1800, "debug"),
+                    Run("data", {**rust, "SIZE": "all" if full else "small"}, 1800, "debug"),
                 ),
                 debug=True,
             )
