@@ -6,6 +6,7 @@
 
 use crate::controller::{Controller, TASK_EVENTS};
 use crate::link::Link;
+use crate::name::Hex;
 use crate::proto::aer::{self, Changed, Event, MAX_SLOTS, Slot, SlotEvent};
 use crate::proto::slots::{Class, Cqe, cqe_dw0, cqe_status};
 use crate::proto::status::{is_host_abort, is_success};
@@ -145,8 +146,10 @@ impl Controller {
         let event = Event::parse(dw0);
         if NOISE.allow() {
             this.say(format_args!(
-                "AER type {}, info {:#x}, page {:#x}",
-                event.kind, event.info, event.page
+                "AER type {}, info {}, page {}",
+                event.kind,
+                Hex(event.info.into()),
+                Hex(event.page.into())
             ));
         }
         link.events.lock().handle(index, SlotEvent::Completed(dw0));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The nvmf-rs authors
 
-//! Device names.
+//! Device names, and numbers as messages show them.
 #![forbid(unsafe_code)]
 
 use core::ffi::CStr;
@@ -59,9 +59,33 @@ impl fmt::Display for Name {
     }
 }
 
+/// A number as C's `%#x` shows it: without the prefix if it is zero.
+#[derive(Clone, Copy)]
+pub struct Hex(pub u32);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            f.write_str("0")
+        } else {
+            write!(f, "{:#x}", self.0)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::format;
+
+    #[test]
+    fn hex_numbers() {
+        assert_eq!(
+            format!("{} {} {}", Hex(0), Hex(4), Hex(0x1ff)),
+            "0 0x4 0x1ff"
+        );
+    }
 
     #[test]
     fn names() {
