@@ -349,12 +349,19 @@ impl Io {
         let Some(lun) = self.lun() else {
             return self.end(INVALID_NAMESPACE);
         };
-        if lock(&r.state).aborted {
-            return self.end(ABORTED);
-        }
-        if lun.hold.load(Ordering::Acquire) {
-            lock(&lun.held).push(self);
-            return;
+        let kept = {
+            let mut held = lock(&lun.held);
+            let aborted = lock(&r.state).aborted;
+            let keep = lun.hold.load(Ordering::Acquire) && !aborted;
+            if keep {
+                held.push(self);
+            }
+            (keep, aborted)
+        };
+        match kept {
+            (true, _) => return,
+            (false, true) => return self.end(ABORTED),
+            (false, false) => {}
         }
         let sqe = &r.sqe;
         if r.admin {
@@ -657,8 +664,9 @@ pub(crate) unsafe extern "C" fn nvrs_ctl_nexus_reset(p: *mut nvrs_ctl_port, init
     may_sleep("a CTL task");
     // SAFETY: the caller's port.
     let port = unsafe { port(p, "ctl_run") };
-    let ios: Vec<Io> = lock(&port.ios).clone();
-    for io in ios {
+    // Requests leave the list before the front end may free them.
+    let ios = lock(&port.ios);
+    for io in ios.iter().copied() {
         let r = io.get("a task");
         if r.initid != initid {
             continue;
@@ -668,11 +676,11 @@ pub(crate) unsafe extern "C" fn nvrs_ctl_nexus_reset(p: *mut nvrs_ctl_port, init
             let mut held = lock(&lun.held);
             if let Some(i) = held.iter().position(|h| *h == io) {
                 held.remove(i);
-                drop(held);
                 queue(Work::Run(io));
             }
         }
     }
+    drop(ios);
     0
 }
 
