@@ -18,7 +18,13 @@ static ONE: Mutex<()> = Mutex::new(());
 static DISORDER: AtomicBool = AtomicBool::new(false);
 
 /// How long the network may take to let go of the last mbufs.
-const SETTLE: Duration = Duration::from_secs(6);
+const SETTLE_MS: u64 = 6_000;
+
+/// [`SETTLE_MS`], unless HOSTED_SETTLE_MS says otherwise.
+fn settle() -> Duration {
+    let ms = std::env::var("HOSTED_SETTLE_MS").ok();
+    Duration::from_millis(ms.and_then(|v| v.parse().ok()).unwrap_or(SETTLE_MS))
+}
 
 /// The kernel with its modules loaded; one at a time.
 pub struct Kernel {
@@ -91,7 +97,7 @@ impl Kernel {
         assert_eq!(r, 0, "nvmf_tcp does not unload");
         assert_eq!(nvmf_transport::ffi::nvrs_transport_unload(false), 0);
         assert_eq!(nvmf_transport::ffi::nvrs_transport_unload(true), 0);
-        let end = Instant::now() + SETTLE;
+        let end = Instant::now() + settle();
         while !object::census().is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -132,6 +132,25 @@ fn identifiers_in_use_and_too_many_commands_are_refused() {
     k.shutdown();
 }
 
+#[test]
+fn a_read_whose_data_cannot_be_sent_fails() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let (_a, mut q) = pair(&t, &Options::default());
+    let f = q.format();
+    let mut sqe = pdu::sqe(2, 1, 4096, false);
+    sqe[48] = 7;
+    hosted::fault::fail_nowait(1);
+    q.peer().send(&pdu::command(f, &sqe, &[]).bytes());
+    let r = q.peer().expect(kind::RESP);
+    hosted::fault::fail_nowait(0);
+    assert_eq!((r.u16(20), status(&r)), (1, 0x04), "Data Transfer Error");
+    q.peer().send(&pdu::command(f, &sqe, &[]).bytes());
+    assert_eq!(q.peer().expect(kind::C2H_DATA).data.len(), 4096);
+    t.end();
+    k.shutdown();
+}
+
 /// Every opcode with random fields, on both kinds of queue: whatever comes,
 /// it is one response each or the end of the connection.
 #[test]

@@ -28,6 +28,7 @@ fn dies(test: &str, words: &str, f: impl FnOnce()) {
         .args(["--exact", test, "--nocapture"])
         .env(MARK, test)
         .env("RUST_BACKTRACE", "0")
+        .env("HOSTED_SETTLE_MS", "100")
         .output()
         .expect("it runs");
     let text = String::from_utf8_lossy(&out.stderr);
