@@ -299,6 +299,49 @@ fn a_port_that_goes_with_commands_outstanding_ends_them() {
     k.shutdown();
 }
 
+/// Keeps this thread on one processor: its commands go to one queue.
+fn stay_on_one_processor() {
+    // SAFETY: a set of ours, of the size that is said.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(0, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
+    }
+}
+
+#[test]
+fn commands_that_wait_for_a_slot_end_with_the_device() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let o = Options {
+        qsize: 8,
+        queues: 2,
+        ..Options::default()
+    };
+    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    let disk = system::disk(&dev, 1).expect("a disk");
+    t.luns[0].hold(true);
+    std::thread::scope(|s| {
+        for i in 0..32u64 {
+            let disk = disk.clone();
+            s.spawn(move || {
+                stay_on_one_processor();
+                disk.read(i, 512).expect_err("the device is gone")
+            });
+        }
+        let end = Instant::now() + Duration::from_secs(5);
+        while t.luns[0].held() < 7 || disk.pending().0 <= 7 {
+            assert!(Instant::now() < end, "{:?}", disk.pending());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(t.luns[0].held(), 7, "as many as the queue has slots");
+        system::disconnect_all().expect("disconnected");
+    });
+    t.luns[0].hold(false);
+    t.end();
+    k.shutdown();
+}
+
 #[test]
 fn a_lost_controller_is_reconnected_and_its_commands_go_on() {
     let k = Kernel::boot_all();
