@@ -38,6 +38,7 @@ def arguments():
     parser.add_argument("--full", action="store_true", default=bool(os.environ.get("VM_FULL")))
     parser.add_argument("--work", type=pathlib.Path, help="keep consoles and logs here")
     parser.add_argument("--list", action="store_true", help="print the plan")
+    parser.add_argument("--available", action="store_true", help="is there a guest? status 0 or 1")
     return parser.parse_args()
 
 
@@ -73,10 +74,12 @@ def main():
     if found is None:
         print(f"vm-test: skipped, no guest (VM_KERNEL and VM_ROOT, VM_IMAGE, or "
               f"{inputs.default_dir(env)})")
-        return 0
+        return int(args.available)
     qemu = env.get("VM_QEMU") or "qemu-system-x86_64"
     if shutil.which(qemu) is None:
         print(f"vm-test: skipped, no {qemu}")
+        return int(args.available)
+    if args.available:
         return 0
     modules = rust_modules(env)
     chosen = boots(args, modules, found.debug_kernel is not None)
