@@ -180,6 +180,8 @@ sys.stdin.readline()
 say("# ")
 for line in sys.stdin:
     line = line.strip().replace("''", "")
+    if line.startswith("exec "):
+        say("# ")
     if "@@" in line:
         token = line.split("@@")[1].split()[0]
         if "run.sh" in line:
