@@ -98,18 +98,11 @@ pub struct Controller {
     teardown: Task<Controller, TEARDOWN>,
 }
 
-impl Controller {
-    /// A controller for the host that connected `admin`.
-    pub fn new(
-        port: KArc<Port>,
-        (cntlid, ctl): (u16, KArc<Ctl>),
-        trtype: u32,
-        admin: KArc<Qp>,
-        (cmd, data): (&ConnectCmd, &ConnectData),
-        sleep: CanSleep<'_>,
-    ) -> Result<KArc<Self>> {
-        let wait = Wait::Sleep(sleep);
-        let (machine, _) = machine::Controller::new(Limits { mps: port.mps });
+impl State {
+    /// What a new controller keeps under its lock. Kept apart for the sake of the stack: see the link gate.
+    #[inline(never)]
+    fn locked(mps: u32, cmd: &ConnectCmd, admin: KArc<Qp>, wait: Wait<'_>) -> Result<Mutex<State>> {
+        let (machine, _) = machine::Controller::new(Limits { mps });
         let state = State {
             machine,
             features: Features::new(cmd.kato.get()),
@@ -121,6 +114,23 @@ impl Controller {
             teardown: Teardown::Idle,
             grace_until_ms: 0,
         };
+        Mutex::new(c"nvmft controller", state, wait)
+    }
+}
+
+impl Controller {
+    /// A controller for the host that connected `admin`.
+    #[inline(never)]
+    pub fn new(
+        port: KArc<Port>,
+        (cntlid, ctl): (u16, KArc<Ctl>),
+        trtype: u32,
+        admin: KArc<Qp>,
+        (cmd, data): (&ConnectCmd, &ConnectData),
+        sleep: CanSleep<'_>,
+    ) -> Result<KArc<Self>> {
+        let wait = Wait::Sleep(sleep);
+        let state = State::locked(port.mps, cmd, admin, wait)?;
         let mut hostnqn = KVec::zeroed(data.hostnqn.len(), wait)?;
         for (to, from) in hostnqn.iter_mut().zip(&data.hostnqn) {
             *to = *from;
@@ -135,7 +145,7 @@ impl Controller {
                 hostnqn,
                 since_ms: uptime_ms(),
                 busy: Busy::default(),
-                state: Mutex::new(c"nvmft controller", state, wait)?,
+                state,
                 active: AtomicBool::new(true),
                 draining: AtomicBool::new(false),
                 closing: AtomicU32::new(0),

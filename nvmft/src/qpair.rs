@@ -83,6 +83,7 @@ impl Display for Qp {
 impl Qp {
     /// Takes a connection over, as the checked parameters of a handoff describe it; `None` when no transport
     /// wants it.
+    #[inline(never)]
     pub fn connect(
         module: KArc<Module>,
         trtype: u32,
