@@ -340,7 +340,12 @@ impl Transport for Tcp {
     fn transmit(qp: &Qp, cap: CapRef<Self>) -> Result<()> {
         match submit(qp, cap, Wait::NoWait) {
             Ok(()) => Ok(()),
-            Err(host::Unsent(Errno::ENOMEM, cap)) => qp.state.tx.defer(cap),
+            Err(host::Unsent(Errno::ENOMEM, cap)) => qp.state.tx.defer(cap).inspect_err(|&e| {
+                // A capsule that is lost without a word would hang its command.
+                if let Some(conn) = qp.state.conn.enter() {
+                    qp.state.tx.fail(&conn, e);
+                }
+            }),
             Err(host::Unsent(e, _)) => Err(e),
         }
     }

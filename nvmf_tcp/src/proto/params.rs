@@ -128,11 +128,10 @@ impl Params {
         })
     }
 
-    /// Slots that a controller needs for data requests, sent and waiting: one per command, some to spare on a small
-    /// queue.
+    /// Slots that a controller keeps for data requests, sent and waiting. The host chooses the size of its queue, so it
+    /// does not choose this: a request beyond it fails.
     pub fn request_slots(&self) -> usize {
-        // Slot numbers are 16 bits and one is no slot.
-        (self.qsize as usize).clamp(64, 65535)
+        (self.qsize as usize).clamp(64, MAX_TTAGS)
     }
 }
 
@@ -258,7 +257,7 @@ mod tests {
         for (qsize, slots) in [
             (2, Some(64)),
             (1024, Some(1024)),
-            (65536, Some(65535)),
+            (65536, Some(1024)),
             (0, None),
             (1, None),
             (65537, None),
