@@ -301,14 +301,14 @@ impl HostQpair {
         let mut bytes = [0; 64];
         bytes.copy_from_slice(sqe.as_bytes());
         let Ok(capsule) = transport.command(&bytes, Wait::NoWait) else {
-            return this.roll_back(cid);
+            return Self::roll_back(this, cid);
         };
         if let Some((md, write)) = data
             && capsule
                 .append_data_at(md, write, this.clone(), usize::from(cid))
                 .is_err()
         {
-            return this.roll_back(cid);
+            return Self::roll_back(this, cid);
         }
         if let Err(e) = transport.transmit(&capsule) {
             kprint!(
@@ -347,9 +347,14 @@ impl HostQpair {
     }
 
     /// Takes a command back that the transport never saw.
-    fn roll_back(&self, cid: u16) -> core::result::Result<(), Refused> {
-        match self.state.lock().table.cancel(cid) {
-            Some(payload) => Err(Refused::NoMemory(payload.request)),
+    fn roll_back(this: &KArc<Self>, cid: u16) -> core::result::Result<(), Refused> {
+        let cancelled = this.state.lock().table.cancel(cid);
+        match cancelled {
+            Some(payload) => {
+                // The slot is free again, and somebody may wait for it.
+                Self::next(this, false);
+                Err(Refused::NoMemory(payload.request))
+            }
             None => Ok(()),
         }
     }
