@@ -222,10 +222,20 @@ malloc_use() {
 	}'
 }
 
+# mbufs, packets and clusters that someone holds: "zone used" per line.  A
+# packet that is cached free keeps its cluster, which the cluster zone counts as
+# used.
 mbuf_use() {
 	vmstat -z | awk -F'[:,]' '$1 ~ /^mbuf/ {
-		gsub(/ /, "", $4); print $1, $4
-	}'
+		gsub(/ /, "", $4); gsub(/ /, "", $5)
+		used[$1] = $4
+		if ($1 == "mbuf_packet")
+			cached = $5
+	}
+	END {
+		for (z in used)
+			print z, used[z] - (z == "mbuf_cluster" ? cached : 0)
+	}' | sort
 }
 
 # KiB that the network holds now.

@@ -71,6 +71,9 @@ snapshot after
 check kldstat diff $W/kld.before $W/kld.after
 check malloc diff $W/malloc.before $W/malloc.after
 cp $W/malloc.inside $OUT/
-check mbufs until_true mbufs_back
+mbufs() {
+	until_true mbufs_back || { mbufs_back; return 1; }
+}
+check mbufs mbufs
 dmesg | grep -i 'leaked' > $W/leaks
 check leaks test ! -s $W/leaks
