@@ -31,8 +31,6 @@ pub mod middle;
 pub mod newbus;
 pub mod nv;
 pub mod object;
-pub mod pdu;
-pub mod peer;
 pub mod responder;
 pub mod system;
 pub mod task;
@@ -42,3 +40,4 @@ pub mod userland;
 mod abi;
 
 pub use kernel::Kernel;
+pub use rawpeer::{pdu, peer};
