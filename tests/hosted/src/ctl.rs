@@ -133,7 +133,6 @@ impl std::ops::DerefMut for Storage {
 pub struct Lun {
     blocks: Mutex<Storage>,
     style: Style,
-    id: [u8; 16],
     /// Commands are kept instead of being executed.
     hold: AtomicBool,
     held: Mutex<Vec<Io>>,
@@ -148,12 +147,9 @@ impl Lun {
 
     /// A LUN over some storage.
     pub fn over(storage: Storage, style: Style) -> Arc<Self> {
-        let mut id = [0xc7; 16];
-        id[..8].copy_from_slice(&(storage.len() as u64).to_le_bytes());
         Arc::new(Lun {
             blocks: Mutex::new(storage),
             style,
-            id,
             hold: AtomicBool::new(false),
             held: Mutex::default(),
             moves: AtomicI32::new(0),
@@ -368,7 +364,7 @@ impl Io {
             if sqe[0] != 0x06 || sqe[40] != 0 {
                 return self.end(INVALID_OPCODE);
             }
-            return self.start(identify(&lun), true);
+            return self.start(identify(&lun, r.lun), true);
         }
         let blocks = usize::from(u16::from_le_bytes([sqe[48], sqe[49]])) + 1;
         let len = blocks * BLOCK;
@@ -462,13 +458,15 @@ impl Io {
     }
 }
 
-fn identify(lun: &Lun) -> Vec<u8> {
+/// Identify Namespace. A LUN has the same identity whenever it is there.
+fn identify(lun: &Lun, number: u32) -> Vec<u8> {
     let mut page = vec![0; 4096];
     let blocks = (lun.blocks().len() / BLOCK) as u64;
     for at in [0, 8, 16] {
         page[at..at + 8].copy_from_slice(&blocks.to_le_bytes());
     }
-    page[104..120].copy_from_slice(&lun.id);
+    page[104..120].fill(0xc7);
+    page[104..108].copy_from_slice(&number.to_be_bytes());
     page[130] = BLOCK.trailing_zeros() as u8;
     page
 }

@@ -20,6 +20,8 @@ pub mod console;
 pub mod context;
 pub mod crc;
 pub mod ctl;
+pub mod daemon;
+pub mod discovery;
 pub mod fault;
 pub mod initiator;
 pub mod kernel;

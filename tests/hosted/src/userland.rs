@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The nvmf-rs authors
 
-//! What daemons and tools of userland do before a kernel takes a connection
-//! over: Initialize Connection, Connect, and a host's set-up of a controller.
+//! What a host's tools do before a kernel takes a connection over: Initialize
+//! Connection, Connect, the set-up of a controller, and asking what there is.
 //! Every wait has a limit, and so has everything that a peer sends.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::nv::{List, Owned};
+pub use crate::daemon::{Daemon, accept};
+use crate::nv::List;
 use crate::pdu::{self, Builder, Format, Raw, kind};
 use crate::peer::{End, Peer};
 
 /// How long a step of the handshake may take.
-const STEP: Duration = Duration::from_secs(3);
-/// The controller's limit on data in a PDU of the host's.
-const MAXH2CDATA: u32 = 256 << 10;
-const TRTYPE_TCP: u64 = 3;
+pub(crate) const STEP: Duration = Duration::from_secs(3);
+pub(crate) const TRTYPE_TCP: u64 = 3;
 /// Connect data.
-const CONNECT_LEN: usize = 1024;
+pub(crate) const CONNECT_LEN: usize = 1024;
 
 /// Why a handshake failed.
 #[derive(Debug)]
@@ -65,9 +62,10 @@ impl From<End> for Error {
     }
 }
 
-type Result<T> = std::result::Result<T, Error>;
+/// What a step of a handshake gives.
+pub type Result<T> = std::result::Result<T, Error>;
 
-fn protocol<T>(s: impl Into<String>) -> Result<T> {
+pub(crate) fn protocol<T>(s: impl Into<String>) -> Result<T> {
     Err(Error::Protocol(s.into()))
 }
 
@@ -405,7 +403,7 @@ pub struct Entry {
     pub trsvcid: String,
 }
 
-fn text(field: &[u8]) -> String {
+pub(crate) fn text(field: &[u8]) -> String {
     let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).trim_end().to_owned()
 }
@@ -452,203 +450,4 @@ pub fn discover(addr: SocketAddr, o: &Options) -> Result<Vec<Entry>> {
         }
     }
     Ok(entries)
-}
-
-/// A discovery controller for one host, until it leaves.
-fn serve_discovery(peer: &mut Peer, f: Format, entries: &[Entry]) -> Result<()> {
-    let mut log = vec![0; 1024];
-    put(&mut log, 8, &(entries.len() as u64).to_le_bytes());
-    for e in entries {
-        let mut b = vec![0; 1024];
-        put(
-            &mut b,
-            0,
-            &[3, if e.traddr.contains(':') { 2 } else { 1 }, 2, 0],
-        );
-        put(&mut b, 4, &[1, 0, 0xff, 0xff, 32, 0]);
-        name(&mut b, 32, &e.trsvcid);
-        name(&mut b, 256, &e.subnqn);
-        name(&mut b, 512, &e.traddr);
-        log.extend(b);
-    }
-    let mut cc = 0u32;
-    // The commands of a discovery are few.
-    for _ in 0..1024 {
-        let c = match peer.receive_within(STEP) {
-            Ok(c) => c,
-            Err(End::Closed | End::Reset) => return Ok(()),
-            Err(e) => return Err(e.into()),
-        };
-        if c.kind() != kind::CMD || c.header.len() != 72 || !c.digests_ok {
-            return protocol("no command");
-        }
-        let (op, fctype, cid) = (c.header[8], c.header[12], c.u16(10));
-        let mut cqe = pdu::cqe(cid, 0);
-        let mut data = &[][..];
-        match (op, fctype) {
-            (0x7f, 4) => {
-                let v: u64 = match c.u32(8 + 44) {
-                    0 => 0x0020_0f01_003f | 1 << 37,
-                    8 => 0x0001_0400,
-                    0x14 => cc.into(),
-                    0x1c => u64::from(cc & 1),
-                    _ => 0,
-                };
-                put(&mut cqe, 0, &v.to_le_bytes());
-            }
-            (0x7f, 0) => cc = c.u32(8 + 48),
-            (0x02, _) if c.header[8 + 40] == 0x70 => {
-                let numd = u64::from(c.u16(8 + 42)) | u64::from(c.u16(8 + 44)) << 16;
-                let from = u64::from(c.u32(8 + 48)) | u64::from(c.u32(8 + 52)) << 32;
-                let range = from.checked_add((numd + 1) * 4);
-                let range = range.map(|end| from as usize..end as usize);
-                match range.and_then(|r| log.get(r)) {
-                    Some(d) if d.len() as u32 == c.u32(8 + 32) => data = d,
-                    _ => cqe = pdu::cqe(cid, 0x02),
-                }
-            }
-            _ => cqe = pdu::cqe(cid, 0x01),
-        }
-        if !data.is_empty() {
-            peer.send(&pdu::c2h_data(f, pdu::flag::LAST, cid, 0, data).bytes());
-        }
-        peer.send(&pdu::response(f, &cqe).bytes());
-    }
-    Ok(())
-}
-
-/// One connection to a controller: the handshake, then the kernel's.
-pub fn accept(stream: TcpStream, digests: u8, entries: &[Entry]) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let mut peer = Peer::new(stream.try_clone()?);
-    let icreq = peer.receive_within(STEP)?;
-    let len_ok = icreq.header.len() == 128 && icreq.kind() == kind::ICREQ;
-    if !len_ok || icreq.flags() != 0 || icreq.header[3] != 0 || icreq.u16(8) != 0 {
-        return protocol("no valid Initialize Connection Request");
-    }
-    let (hpda, wanted, maxr2t) = (icreq.header[10], icreq.header[11], icreq.u32(12));
-    if hpda > 31 {
-        return protocol("HPDA is out of range");
-    }
-    let granted = wanted & digests & 3;
-    let icresp = Builder::new(Format::default(), kind::ICRESP, 0, 128, &[])
-        .u8(11, granted)
-        .u32(12, MAXH2CDATA);
-    peer.send(&icresp.bytes());
-    let c = peer.receive_within(STEP)?;
-    if c.kind() != kind::CMD || c.header.len() != 72 || !c.digests_ok {
-        return protocol("no Connect command");
-    }
-    let sqe = &c.header[8..72];
-    if sqe[0] != 0x7f || sqe[4] != 1 || c.data.len() != CONNECT_LEN {
-        return protocol("no valid Connect command");
-    }
-    let (qid, sqsize) = (c.u16(8 + 42), c.u16(8 + 44));
-    if text(&c.data[256..512]) == DISCOVERY_NQN {
-        let f = Format {
-            hdgst: granted & 1 != 0,
-            ddgst: granted & 2 != 0,
-            align: (hpda + 1) * 4,
-        };
-        let mut cqe = pdu::cqe(c.u16(10), if qid == 0 { 0 } else { 0x182 });
-        cqe[0] = 1;
-        peer.send(&pdu::response(f, &cqe).bytes());
-        return serve_discovery(&mut peer, f, entries);
-    }
-    let mut params = List::new();
-    params
-        .bool("admin", qid == 0)
-        .bool("sq_flow_control", sqe[46] & 4 == 0)
-        .number("qsize", u64::from(sqsize) + 1)
-        .number("sqhd", 1)
-        .number("rxpda", 4)
-        .number("txpda", u64::from(hpda + 1) * 4)
-        .bool("header_digests", granted & 1 != 0)
-        .bool("data_digests", granted & 2 != 0)
-        .number("maxr2t", maxr2t.into())
-        .number("maxh2cdata", MAXH2CDATA.into())
-        .number("max_icd", 0)
-        .number("fd", stream.as_raw_fd() as u64);
-    let mut l = List::new();
-    l.number("trtype", TRTYPE_TCP)
-        .list("params", params)
-        .binary("cmd", sqe)
-        .binary("data", &c.data);
-    let l = Owned::new(l);
-    let mut text = [0u8; 256];
-    // SAFETY: a live list, and room for a text.
-    let ok =
-        unsafe { nvmft::ffi::nvmft_rs_handoff(l.as_ptr(), text.as_mut_ptr().cast(), text.len()) };
-    if ok {
-        return Ok(());
-    }
-    let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
-    Err(Error::Kernel(
-        String::from_utf8_lossy(&text[..end]).into_owned(),
-    ))
-}
-
-/// The daemon of a controller: accepts connections until it is dropped.
-pub struct Daemon {
-    /// Where it listens.
-    pub addr: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Daemon {
-    /// Listens on an address.
-    pub fn start(addr: &str, digests: u8, subnqn: &str) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr)?;
-        let addr = listener.local_addr()?;
-        let entries = Arc::new(vec![Entry {
-            subnqn: subnqn.into(),
-            traddr: addr.ip().to_string(),
-            trsvcid: addr.port().to_string(),
-        }]);
-        listener.set_nonblocking(true)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("nvmfd".into())
-            .spawn(move || {
-                let mut workers: Vec<std::thread::JoinHandle<()>> = Vec::new();
-                while !flag.load(Ordering::Acquire) {
-                    match listener.accept() {
-                        Ok((s, from)) => {
-                            let _ = s.set_nonblocking(false);
-                            // One thread each: a slow host holds up nobody.
-                            let entries = entries.clone();
-                            let t = std::thread::spawn(move || {
-                                if let Err(e) = accept(s, digests, &entries)
-                                    && std::env::var_os("HOSTED_VERBOSE").is_some()
-                                {
-                                    eprintln!("nvmfd: {from}: {e}");
-                                }
-                            });
-                            workers.retain(|w| !w.is_finished());
-                            workers.push(t);
-                        }
-                        Err(_) => std::thread::sleep(Duration::from_millis(2)),
-                    }
-                }
-                for w in workers {
-                    let _ = w.join();
-                }
-            })?;
-        Ok(Daemon {
-            addr,
-            stop,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(t) = self.thread.take() {
-            let _ = t.join();
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hosted::ctl::{BLOCK, Lun, Style};
 use hosted::system;
-use hosted::userland::Options;
+use hosted::userland::{Error, Options, Queue};
 use hosted::{Kernel, cdev, ctl, newbus};
 use sys::Errno;
 
@@ -71,6 +71,67 @@ fn a_discovery_service_names_the_subsystem() {
         assert_eq!(found[0].subnqn, o.subnqn);
         assert_eq!(found[0].trsvcid, t.daemon.addr.port().to_string());
     }
+    t.end();
+    k.shutdown();
+}
+
+/// What hosts of other systems ask of a discovery controller, and persistent
+/// ones of this.
+#[test]
+fn a_discovery_controller_has_the_manners_of_one() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 0);
+    let o = Options {
+        subnqn: hosted::userland::DISCOVERY_NQN.into(),
+        kato: 500,
+        ..Options::default()
+    };
+    let mut q = Queue::connect(t.daemon.addr, &o, 0, 0xffff).expect("connected");
+    let status = |r: Result<_, Error>| match r {
+        Ok(_) => 0,
+        Err(Error::Status(_, s)) => s,
+        Err(e) => panic!("{e}"),
+    };
+    let keep_alive = q.sqe(0x18, 0, false);
+    assert_eq!(status(q.command("Keep Alive", &keep_alive, &[])), 0x0c);
+    q.enable().expect("enabled");
+    let id = q.identify().expect("identified");
+    assert_eq!((id[111], id[320]), (2, 10), "kind, granularity");
+    assert_eq!(u16::from_le_bytes([id[78], id[79]]), q.cntlid);
+    assert!(id[768..].starts_with(o.subnqn.as_bytes()));
+    let sqe = q.sqe(0x02, 2048, false);
+    for (lid, dwords, from, expected) in [
+        (0x70u8, 512u32, 0u64, 0),
+        (0x70, 512, 1024, 0),
+        (0x70, 512, 4096, 0x02),
+        (0x70, 511, 0, 0x02),
+        (0x02, 512, 0, 0x02),
+    ] {
+        let mut s = sqe;
+        s[40] = lid;
+        s[42..46].copy_from_slice(&(dwords - 1).to_le_bytes());
+        s[48..56].copy_from_slice(&from.to_le_bytes());
+        let r = q.command("Get Log Page", &s, &[]);
+        assert_eq!(status(r), expected, "log {lid:#x} of {dwords} from {from}");
+    }
+    let unknown = q.sqe(0xc0, 0, false);
+    assert_eq!(status(q.command("an opcode", &unknown, &[])), 0x01);
+    for _ in 0..4 {
+        let event = q.sqe(0x0c, 0, false);
+        let capsule = hosted::pdu::command(q.format(), &event, &[]);
+        assert!(q.peer().send(&capsule.bytes()));
+    }
+    let fifth = q.sqe(0x0c, 0, false);
+    assert_eq!(
+        status(q.command("a fifth event request", &fifth, &[])),
+        0x105
+    );
+    assert_eq!(status(q.command("Keep Alive", &keep_alive, &[])), 0);
+    q.peer().expect_end();
+    assert!(
+        Queue::connect(t.daemon.addr, &o, 1, 1).is_err(),
+        "an I/O queue"
+    );
     t.end();
     k.shutdown();
 }
@@ -228,8 +289,7 @@ fn a_host_that_falls_silent_is_given_up() {
     };
     // Our host keeps its association alive, a script does not.
     let dev = system::connect(t.daemon.addr, &o).expect("connected");
-    let mut silent =
-        hosted::userland::Queue::connect(t.daemon.addr, &o, 0, 0xffff).expect("connected");
+    let mut silent = Queue::connect(t.daemon.addr, &o, 0, 0xffff).expect("connected");
     silent.enable().expect("enabled");
     let start = Instant::now();
     let gone = silent.peer().receive_within(Duration::from_secs(8));

@@ -24,9 +24,11 @@ usage: demo [options]                both ends, over loopback
        demo --host ADDR [options]    the host alone
 
   --listen ADDR   where the controller listens (127.0.0.1:0; alone 127.0.0.1:4420)
+  --advertise IP  what the discovery service calls that address, if hosts see another
   --nqn NQN       the subsystem's name (a host asks the discovery service)
   --seconds N     how long to write and read, each (3)
   --size MIB      size of each LUN (64)
+  --file PATH     where the second LUN is, and stays (a file that is removed)
   --block KIB     size of a transfer (64)
   --threads N     threads that keep one transfer each under way (8)
   --queues N      I/O queues (2)
@@ -38,6 +40,8 @@ struct Args {
     target: bool,
     host: Option<String>,
     listen: Option<String>,
+    advertise: Option<String>,
+    file: Option<PathBuf>,
     nqn: Option<String>,
     seconds: u64,
     size: usize,
@@ -51,6 +55,8 @@ fn parse() -> Result<Args, String> {
         target: false,
         host: None,
         listen: None,
+        advertise: None,
+        file: None,
         nqn: None,
         seconds: 3,
         size: 64,
@@ -69,6 +75,8 @@ fn parse() -> Result<Args, String> {
             "--target" => a.target = true,
             "--host" => a.host = Some(value()?),
             "--listen" => a.listen = Some(value()?),
+            "--advertise" => a.advertise = Some(value()?),
+            "--file" => a.file = Some(value()?.into()),
             "--nqn" => a.nqn = Some(value()?),
             "--seconds" => a.seconds = number(value()?, 86_400)?,
             "--size" => a.size = number(value()?, 65_536)? as usize,
@@ -99,14 +107,17 @@ extern "C" fn interrupt(_: libc::c_int) {
 struct Target {
     port: Port,
     daemon: Daemon,
-    file: PathBuf,
+    /// A file that goes with it.
+    temporary: Option<PathBuf>,
 }
 
 impl Target {
     fn start(a: &Args) -> Result<Self, String> {
         let nqn = a.nqn.clone().unwrap_or(a.options.subnqn.clone());
         let bytes = a.size << 20;
-        let file = std::env::temp_dir().join(format!("nvmf-rs-demo-{}.img", std::process::id()));
+        let file = a.file.clone().unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("nvmf-rs-demo-{}.img", std::process::id()))
+        });
         let mapping =
             Mapping::open(&file, bytes).map_err(|e| format!("{}: {e}", file.display()))?;
         ctl::add_lun(0, Lun::new(bytes, Style::default()));
@@ -118,11 +129,17 @@ impl Target {
             "127.0.0.1:0"
         };
         let listen = a.listen.as_deref().unwrap_or(alone);
-        let daemon = Daemon::start(listen, 3, &nqn).map_err(|e| format!("{listen}: {e}"))?;
+        let daemon = Daemon::start_as(listen, a.advertise.as_deref(), 3, &nqn)
+            .map_err(|e| format!("{listen}: {e}"))?;
         println!("controller  {nqn} on {}", daemon.addr);
         println!("            LUN 0: {} MiB of memory", a.size);
         println!("            LUN 1: {} MiB in {}", a.size, file.display());
-        Ok(Target { port, daemon, file })
+        let temporary = a.file.is_none().then_some(file);
+        Ok(Target {
+            port,
+            daemon,
+            temporary,
+        })
     }
 
     fn stop(self) -> Result<(), String> {
@@ -130,7 +147,9 @@ impl Target {
         drop(self.daemon);
         ctl::remove_lun(0);
         ctl::remove_lun(1);
-        let _ = std::fs::remove_file(&self.file);
+        if let Some(file) = &self.temporary {
+            let _ = std::fs::remove_file(file);
+        }
         Ok(())
     }
 }
@@ -346,8 +365,10 @@ fn main() -> ExitCode {
         }
     };
     let handler: extern "C" fn(libc::c_int) = interrupt;
-    // SAFETY: the handler only sets a flag.
-    unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the handler only sets a flag.
+        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+    }
     let kernel = Kernel::boot_all();
     let result = run(&a);
     match result {

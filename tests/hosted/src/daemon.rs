@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! What the daemon of a controller does: it accepts connections, answers
+//! Initialize Connection, takes Connect, and hands the queue to the kernel.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::discovery;
+use crate::nv::{List, Owned};
+use crate::pdu::{Builder, Format, kind};
+use crate::peer::Peer;
+use crate::userland::{
+    CONNECT_LEN, DISCOVERY_NQN, Entry, Error, Result, STEP, TRTYPE_TCP, protocol, text,
+};
+
+/// The controller's limit on data in a PDU of the host's.
+const MAXH2CDATA: u32 = 256 << 10;
+
+/// One connection to a controller: the handshake, then the kernel's.
+pub fn accept(
+    stream: TcpStream,
+    digests: u8,
+    entries: &[Entry],
+    stop: &dyn Fn() -> bool,
+) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut peer = Peer::new(stream.try_clone()?);
+    let icreq = peer.receive_within(STEP)?;
+    let len_ok = icreq.header.len() == 128 && icreq.kind() == kind::ICREQ;
+    if !len_ok || icreq.flags() != 0 || icreq.header[3] != 0 || icreq.u16(8) != 0 {
+        return protocol("no valid Initialize Connection Request");
+    }
+    let (hpda, wanted, maxr2t) = (icreq.header[10], icreq.header[11], icreq.u32(12));
+    if hpda > 31 {
+        return protocol("HPDA is out of range");
+    }
+    let granted = wanted & digests & 3;
+    let icresp = Builder::new(Format::default(), kind::ICRESP, 0, 128, &[])
+        .u8(11, granted)
+        .u32(12, MAXH2CDATA);
+    peer.send(&icresp.bytes());
+    let c = peer.receive_within(STEP)?;
+    if c.kind() != kind::CMD || c.header.len() != 72 || !c.digests_ok {
+        return protocol("no Connect command");
+    }
+    let sqe = &c.header[8..72];
+    if sqe[0] != 0x7f || sqe[4] != 1 || c.data.len() != CONNECT_LEN {
+        return protocol("no valid Connect command");
+    }
+    let (qid, sqsize) = (c.u16(8 + 42), c.u16(8 + 44));
+    if text(&c.data[256..512]) == DISCOVERY_NQN {
+        let f = Format {
+            hdgst: granted & 1 != 0,
+            ddgst: granted & 2 != 0,
+            align: (hpda + 1) * 4,
+        };
+        return discovery::serve(&mut peer, f, &c, entries, stop);
+    }
+    let mut params = List::new();
+    params
+        .bool("admin", qid == 0)
+        .bool("sq_flow_control", sqe[46] & 4 == 0)
+        .number("qsize", u64::from(sqsize) + 1)
+        .number("sqhd", 1)
+        .number("rxpda", 4)
+        .number("txpda", u64::from(hpda + 1) * 4)
+        .bool("header_digests", granted & 1 != 0)
+        .bool("data_digests", granted & 2 != 0)
+        .number("maxr2t", maxr2t.into())
+        .number("maxh2cdata", MAXH2CDATA.into())
+        .number("max_icd", 0)
+        .number("fd", stream.as_raw_fd() as u64);
+    let mut l = List::new();
+    l.number("trtype", TRTYPE_TCP)
+        .list("params", params)
+        .binary("cmd", sqe)
+        .binary("data", &c.data);
+    let l = Owned::new(l);
+    let mut text = [0u8; 256];
+    // SAFETY: a live list, and room for a text.
+    let ok =
+        unsafe { nvmft::ffi::nvmft_rs_handoff(l.as_ptr(), text.as_mut_ptr().cast(), text.len()) };
+    if ok {
+        return Ok(());
+    }
+    let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+    Err(Error::Kernel(
+        String::from_utf8_lossy(&text[..end]).into_owned(),
+    ))
+}
+
+/// The daemon of a controller: accepts connections until it is dropped.
+pub struct Daemon {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Listens on an address; the discovery service says that one too.
+    pub fn start(addr: &str, digests: u8, subnqn: &str) -> io::Result<Self> {
+        Self::start_as(addr, None, digests, subnqn)
+    }
+
+    /// The same; the discovery service says another address.
+    pub fn start_as(
+        addr: &str,
+        advertised: Option<&str>,
+        digests: u8,
+        subnqn: &str,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr)?;
+        let addr = listener.local_addr()?;
+        let entries = Arc::new(vec![Entry {
+            subnqn: subnqn.into(),
+            traddr: advertised.map_or_else(|| addr.ip().to_string(), Into::into),
+            trsvcid: addr.port().to_string(),
+        }]);
+        listener.set_nonblocking(true)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("nvmfd".into())
+            .spawn(move || {
+                let mut workers: Vec<std::thread::JoinHandle<()>> = Vec::new();
+                while !flag.load(Ordering::Acquire) {
+                    match listener.accept() {
+                        Ok((s, from)) => {
+                            let _ = s.set_nonblocking(false);
+                            // One thread each: a slow host holds up nobody.
+                            let entries = entries.clone();
+                            let ending = flag.clone();
+                            let t = std::thread::spawn(move || {
+                                let stop = || ending.load(Ordering::Acquire);
+                                if let Err(e) = accept(s, digests, &entries, &stop)
+                                    && std::env::var_os("HOSTED_VERBOSE").is_some()
+                                {
+                                    eprintln!("nvmfd: {from}: {e}");
+                                }
+                            });
+                            workers.retain(|w| !w.is_finished());
+                            workers.push(t);
+                        }
+                        Err(_) => std::thread::sleep(Duration::from_millis(2)),
+                    }
+                }
+                for w in workers {
+                    let _ = w.join();
+                }
+            })?;
+        Ok(Daemon {
+            addr,
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(t) = self.thread.take() {
+            let _ = t.join();
+        }
+    }
+}
