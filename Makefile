@@ -9,6 +9,7 @@
 #   make test lint    unit tests; rustfmt and clippy
 #   make demo         all four modules in one process: see ARGS=--help
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
+#   make bench-cost   instructions of an I/O there, by function
 #
 # SYSDIR=/path/to/freebsd/sys builds against a source tree's own headers
 # and checks the stand-ins in shim/stubs against them.
@@ -176,6 +177,7 @@ check-kmods: kmods
 
 test:
 	$(CARGO) test --workspace
+	@$(MAKE) -C tests/bench unit
 
 demo:
 	@$(CARGO) run -q --release -p hosted --bin demo -- $(ARGS)
@@ -188,10 +190,13 @@ vm-test: kmods
 	@if test -e tests/vm/Makefile; then $(MAKE) -C tests/vm KMODS=$(O)/kmods; \
 	else echo 'vm-test: skipped, there is no harness yet'; fi
 
+bench-cost: kmods
+	@$(MAKE) -C tests/bench O=$(O) cost
+
 clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint vm-test clean force
+.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint vm-test bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

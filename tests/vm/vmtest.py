@@ -15,13 +15,12 @@ with our .ko files, VM_GUEST the one with the guest's programs.
 import argparse
 import os
 import pathlib
-import shlex
 import shutil
 import signal
 import sys
 import tempfile
 
-from vmlib import archive, console, inputs, plan, report, runner
+from vmlib import archive, inputs, plan, report, runner
 
 HERE = pathlib.Path(__file__).resolve().parent
 KMODS = tuple(f"{m}.ko" for m in ("nvmf_transport", "nvmf_tcp", "nvmf", "nvmft"))
@@ -75,7 +74,7 @@ def main():
         print(f"vm-test: skipped, no guest (VM_KERNEL and VM_ROOT, VM_IMAGE, or "
               f"{inputs.default_dir(env)})")
         return int(args.available)
-    qemu = env.get("VM_QEMU") or "qemu-system-x86_64"
+    qemu = runner.qemu_from(env)
     if shutil.which(qemu) is None:
         print(f"vm-test: skipped, no {qemu}")
         return int(args.available)
@@ -96,23 +95,10 @@ def main():
     programs = [p for p in sorted(guest.iterdir()) if p.suffix == ""] if guest.is_dir() else []
     if not programs:
         sys.exit(f"vm-test: no guest programs in {guest}: make vm-guest")
-    accel = env.get("VM_ACCEL") or ("kvm" if console.kvm_usable() else "tcg")
-    accelerated = accel == "kvm"
     work = args.work or pathlib.Path(tempfile.mkdtemp(prefix="vm-test-"))
     work.mkdir(parents=True, exist_ok=True)
-    options = runner.Options(
-        qemu=qemu,
-        accelerated=accelerated,
-        memory=int(env.get("VM_MEMORY") or 2048),
-        cpus=int(env.get("VM_CPUS") or min(os.cpu_count() or 1, 4)),
-        append=env.get("VM_APPEND")
-        or "boot_serial=1 console=comconsole vfs.root.mountfrom=ufs:/dev/vtbd0",
-        factor=float(env.get("VM_FACTOR") or (1 if accelerated else 4)),
-        work=work,
-        extra=shlex.split(env.get("VM_QEMU_ARGS") or ""),
-        allow=[a for a in (env.get("VM_ALLOW") or "").split(";") if a],
-    )
-    print(f"vm-test: {'KVM' if accelerated else 'TCG'}, {options.cpus} CPUs, logs in {work}")
+    options = runner.options_from(env, work)
+    print(f"vm-test: {'KVM' if options.accelerated else 'TCG'}, {options.cpus} CPUs, logs in {work}")
     input_archive = work / "input.tar"
     archive.build(
         input_archive,

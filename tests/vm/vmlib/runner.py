@@ -5,6 +5,7 @@
 """Start guests and run scenarios in them."""
 
 import dataclasses
+import os
 import pathlib
 import shlex
 import time
@@ -43,20 +44,46 @@ class Files:
     root: pathlib.Path
 
 
-def run_boot(boot, inputs, input_archive, options, out):
-    """All scenarios of one boot; failures go to the report and end it."""
-    folder = options.work / boot.name
+def options_from(env, work):
+    """What the VM_ variables say of the virtual machine."""
+    accel = env.get("VM_ACCEL") or ("kvm" if console.kvm_usable() else "tcg")
+    accelerated = accel == "kvm"
+    return Options(
+        qemu=qemu_from(env),
+        accelerated=accelerated,
+        memory=int(env.get("VM_MEMORY") or 2048),
+        cpus=int(env.get("VM_CPUS") or min(os.cpu_count() or 1, 4)),
+        append=env.get("VM_APPEND")
+        or "boot_serial=1 console=comconsole vfs.root.mountfrom=ufs:/dev/vtbd0",
+        factor=float(env.get("VM_FACTOR") or (1 if accelerated else 4)),
+        work=work,
+        extra=shlex.split(env.get("VM_QEMU_ARGS") or ""),
+        allow=[a for a in (env.get("VM_ALLOW") or "").split(";") if a],
+    )
+
+
+def qemu_from(env):
+    return env.get("VM_QEMU") or "qemu-system-x86_64"
+
+
+def start(folder, files, input_archive, options):
+    """QEMU, with its console and its results disk in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.img"
     archive.blank(results, RESULTS_SIZE)
+    return console.Guest(files, input_archive, results, folder / "console.log", options)
+
+
+def run_boot(boot, inputs, input_archive, options, out):
+    """All scenarios of one boot; failures go to the report and end it."""
+    folder = options.work / boot.name
+    results = folder / "results.img"
     kernel = inputs.debug_kernel if boot.debug else inputs.kernel
-    files = Files(kernel, inputs.root)
-    start = time.monotonic()
-    with console.Guest(files, input_archive, results, folder / "console.log", options) as guest:
+    began = time.monotonic()
+    with start(folder, Files(kernel, inputs.root), input_archive, options) as guest:
         try:
-            guest.login(300 * options.factor)
             setup(guest, options)
-            print(f"# {boot.name}: booted in {time.monotonic() - start:.0f} s", file=out.out)
+            print(f"# {boot.name}: booted in {time.monotonic() - began:.0f} s", file=out.out)
             for run in boot.runs:
                 run_scenario(guest, boot, run, folder, results, options, out)
         except (console.GuestError, OSError) as error:
@@ -65,12 +92,18 @@ def run_boot(boot, inputs, input_archive, options, out):
                 guest.interrogate()
             out.quote(f"console of {boot.name}", guest.text)
         else:
-            guest.send("sync; halt -p || shutdown -p now")
-            guest.settle(20 * options.patience)
-    print(f"# {boot.name}: {time.monotonic() - start:.0f} s", file=out.out, flush=True)
+            halt(guest, options)
+    print(f"# {boot.name}: {time.monotonic() - began:.0f} s", file=out.out, flush=True)
+
+
+def halt(guest, options):
+    guest.send("sync; halt -p || shutdown -p now")
+    guest.settle(20 * options.patience)
 
 
 def setup(guest, options):
+    """From power-on to a root shell with the archive unpacked."""
+    guest.login(300 * options.factor)
     seconds = 120 * options.factor
     guest.run("mount -u -o rw / 2>/dev/null", seconds)
     output, status = guest.run(
