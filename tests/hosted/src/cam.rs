@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Once, PoisonError};
+use std::time::Duration;
 
 use sys::ffi::{
     NVRS_CCB_CMP, NVRS_CCB_GONE, NVRS_CCB_REQUEUE, nvrs_ccb, nvrs_memdesc, nvrs_sim,
@@ -19,6 +19,7 @@ use sys::ffi::{
 
 use crate::context::{die, holds_nothing, may_sleep, no_sleep};
 use crate::object::{Kind, give, object, take};
+use crate::os::{self, Condvar, Instant, Mutex, MutexGuard};
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,8 +98,7 @@ fn enqueue(which: usize, job: Job) {
     static START: Once = Once::new();
     START.call_once(|| {
         for (i, name) in ["doneq0", "xpt_thrd"].into_iter().enumerate() {
-            let t = std::thread::Builder::new().name(name.into());
-            if t.spawn(move || work(i)).is_err() {
+            if os::spawn(name, move || work(i)).is_err() {
                 die("no CAM thread");
             }
         }
@@ -295,7 +295,7 @@ pub fn wait_disk(controller: &str, nsid: u32, time: Duration) -> Option<Disk> {
         if Instant::now() > end {
             return None;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        os::sleep(Duration::from_millis(1));
     }
 }
 

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use sys::Errno;
 use sys::ffi::{nvrs_bio, nvrs_cdev, nvrs_cdev_params, nvrs_memdesc};
 
 use crate::context::{die, may_sleep, no_sleep};
 use crate::object::{Kind, give, object, take};
+use crate::os::{Condvar, Mutex, MutexGuard};
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)

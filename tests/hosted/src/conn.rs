@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The nvmf-rs authors
 
-//! Connections over real TCP sockets: `nvrs_sock.h`.
+//! Connections: `nvrs_sock.h` over [`Socket`]s.
 //!
 //! Sent mbufs are held until the peer acknowledged their bytes, as TCP does;
 //! then they are freed in a context that must not sleep, by the thread that
@@ -9,11 +9,10 @@
 
 use std::collections::VecDeque;
 use std::ffi::{c_char, c_int};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::Duration;
 
 use sys::Errno;
 use sys::ffi::{mbuf, nvrs_conn, nvrs_rxstate};
@@ -22,6 +21,9 @@ use crate::context::{die, may_sleep, no_sleep, with_stack_lock};
 use crate::fault;
 use crate::mbuf::{nvrs_m_append, nvrs_m_freem, nvrs_m_length, nvrs_m_split, received, vectors};
 use crate::object::{Kind, give, object, take};
+use crate::os::{self, Condvar, Instant, Mutex, MutexGuard};
+use crate::sim::sched;
+use crate::socket::Socket;
 
 const DEFAULT_BUFFER: u32 = 64 << 10;
 const READ_SIZE: usize = 64 << 10;
@@ -73,8 +75,7 @@ struct Tx {
 }
 
 struct Conn {
-    socket: OwnedFd,
-    wake: OwnedFd,
+    socket: Socket,
     rx: Mutex<Rx>,
     tx: Mutex<Tx>,
     tx_changed: Condvar,
@@ -86,8 +87,15 @@ struct Conn {
 
 /// The connections that the network thread looks after.
 struct Net {
-    active: Mutex<Vec<Arc<Conn>>>,
+    active: Mutex<Active>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Active {
+    conns: Vec<Arc<Conn>>,
+    /// Something happened since they were looked at.
+    event: bool,
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -98,12 +106,11 @@ fn net() -> &'static Net {
     static NET: OnceLock<Net> = OnceLock::new();
     static THREAD: std::sync::Once = std::sync::Once::new();
     let net = NET.get_or_init(|| Net {
-        active: Mutex::new(Vec::new()),
+        active: Mutex::default(),
         changed: Condvar::new(),
     });
     THREAD.call_once(|| {
-        let t = std::thread::Builder::new().name("netisr".into());
-        if t.spawn(|| run_net(net)).is_err() {
+        if os::spawn("netisr", || run_net(net)).is_err() {
             die("no network thread");
         }
     });
@@ -111,87 +118,52 @@ fn net() -> &'static Net {
 }
 
 fn run_net(net: &'static Net) {
-    let mut active = lock(&net.active);
     loop {
-        if active.is_empty() {
-            active = net
-                .changed
-                .wait(active)
-                .unwrap_or_else(PoisonError::into_inner);
-            continue;
-        }
-        let all = active.clone();
-        drop(active);
+        let all = {
+            let mut active = lock(&net.active);
+            // The simulator's network tells; others are asked now and then.
+            while active.conns.is_empty() || (sched::is_simulated() && !active.event) {
+                let r = net.changed.wait_timeout(active, LINGER);
+                let (guard, late) = r.unwrap_or_else(PoisonError::into_inner);
+                active = guard;
+                active.event |= late.timed_out();
+            }
+            active.event = false;
+            active.conns.clone()
+        };
         for c in &all {
             c.transmit();
             c.reclaim();
         }
         let idle: Vec<_> = all.iter().filter(|c| !c.has_work()).collect();
-        active = lock(&net.active);
-        active.retain(|c| !idle.iter().any(|i| Arc::ptr_eq(c, i)) || c.has_work());
+        let mut active = lock(&net.active);
+        let keep = |c: &Arc<Conn>| !idle.iter().any(|i| Arc::ptr_eq(c, i)) || c.has_work();
+        let (kept, gone) = std::mem::take(&mut active.conns)
+            .into_iter()
+            .partition(keep);
+        active.conns = kept;
         drop(active);
+        drop::<Vec<_>>(gone);
         drop(all);
-        std::thread::sleep(TICK);
-        active = lock(&net.active);
+        if !sched::is_simulated() {
+            os::sleep(TICK);
+        }
     }
 }
 
-/// The number that FreeBSD has for an error of this system.
-fn bsd_errno(e: i32) -> i32 {
-    let known = match e {
-        libc::ECONNRESET => Errno::ECONNRESET,
-        libc::ECONNABORTED => Errno::ECONNABORTED,
-        libc::ETIMEDOUT => Errno::ETIMEDOUT,
-        libc::EPIPE => Errno::EPIPE,
-        libc::ENOTCONN => Errno::ENOTCONN,
-        libc::EBADF => Errno::EBADF,
-        _ => Errno::EIO,
-    };
-    known.code()
-}
-
-fn last_errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}
-
-fn get_option(fd: RawFd, level: c_int, name: c_int) -> Option<c_int> {
-    let mut v: c_int = 0;
-    let mut len = size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: valid storage of that length.
-    let r = unsafe { libc::getsockopt(fd, level, name, (&raw mut v).cast(), &mut len) };
-    (r == 0).then_some(v)
-}
-
-fn set_option<T>(fd: RawFd, level: c_int, name: c_int, v: &T) {
-    // SAFETY: valid storage of that length.
-    unsafe {
-        libc::setsockopt(
-            fd,
-            level,
-            name,
-            ptr::from_ref(v).cast(),
-            size_of::<T>() as libc::socklen_t,
-        )
-    };
+/// The simulator's network has acknowledgements, room, or a reset.
+pub fn network_event() {
+    lock(&net().active).event = true;
+    net().changed.notify_all();
 }
 
 impl Conn {
-    fn fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-
-    fn wake_receiver(&self) {
-        let one = 1u64;
-        // SAFETY: eight bytes to an event descriptor.
-        unsafe { libc::write(self.wake.as_raw_fd(), (&raw const one).cast(), 8) };
-    }
-
     /// The socket failed.
     fn fail(&self, error: i32) {
         let _ = self
             .error
             .compare_exchange(0, error, Ordering::AcqRel, Ordering::Relaxed);
-        self.wake_receiver();
+        self.socket.wake();
         self.tx_changed.notify_all();
     }
 
@@ -200,32 +172,27 @@ impl Conn {
         while rx.avail < rx.capacity && !rx.eof && rx.error == 0 {
             let want = READ_SIZE.min((rx.capacity - rx.avail) as usize);
             let mut buf = vec![0u8; want];
-            // SAFETY: room for want bytes.
-            let n =
-                unsafe { libc::recv(self.fd(), buf.as_mut_ptr().cast(), want, libc::MSG_DONTWAIT) };
-            match n {
-                0 => rx.eof = true,
-                n if n > 0 => {
-                    buf.truncate(n as usize);
+            match self.socket.receive(&mut buf) {
+                Ok(Some(0)) => rx.eof = true,
+                Ok(Some(n)) => {
+                    buf.truncate(n);
                     let (head, _) = received(buf, fault::rx_segment());
                     rx.chains.push_back(Chain {
                         head,
                         len: n as u32,
                     });
                     rx.avail += n as u32;
-                    if (n as usize) < want {
+                    if n < want {
                         return;
                     }
                 }
-                _ => match last_errno() {
-                    libc::EAGAIN | libc::EINTR => return,
-                    e => {
-                        rx.error = bsd_errno(e);
-                        // A reset also ends what is being sent.
-                        lock(&self.tx).dead = true;
-                        self.fail(rx.error);
-                    }
-                },
+                Ok(None) => return,
+                Err(e) => {
+                    rx.error = e;
+                    // A reset also ends what is being sent.
+                    lock(&self.tx).dead = true;
+                    self.fail(rx.error);
+                }
             }
         }
     }
@@ -248,22 +215,13 @@ impl Conn {
                     break;
                 }
             }
-            // SAFETY: all-zero is a valid message header.
-            let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
-            msg.msg_iov = iov.as_mut_ptr();
-            msg.msg_iovlen = iov.len();
             // SAFETY: the vectors point into held chains.
-            let n =
-                unsafe { libc::sendmsg(self.fd(), &msg, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
-            if n >= 0 {
-                tx.written += n as u32;
-                continue;
-            }
-            match last_errno() {
-                libc::EAGAIN | libc::EINTR => return,
-                e => {
+            match unsafe { self.socket.send(&mut iov) } {
+                Ok(0) => return,
+                Ok(n) => tx.written += n as u32,
+                Err(e) => {
                     tx.dead = true;
-                    self.fail(bsd_errno(e));
+                    self.fail(e);
                 }
             }
         }
@@ -277,10 +235,7 @@ impl Conn {
             if tx.used == 0 {
                 return;
             }
-            let mut unacked: c_int = 0;
-            // SAFETY: valid storage.
-            unsafe { libc::ioctl(self.fd(), libc::TIOCOUTQ, &mut unacked) };
-            let mut acked = tx.written.saturating_sub(unacked.max(0) as u32);
+            let mut acked = tx.written.saturating_sub(self.socket.unacked());
             if tx.dead {
                 acked = tx.used;
                 tx.written = tx.used;
@@ -314,8 +269,9 @@ impl Conn {
     fn activate(self: &Arc<Self>) {
         let net = net();
         let mut active = lock(&net.active);
-        if !active.iter().any(|c| Arc::ptr_eq(c, self)) {
-            active.push(self.clone());
+        if !active.conns.iter().any(|c| Arc::ptr_eq(c, self)) {
+            active.conns.push(self.clone());
+            active.event = true;
             net.changed.notify_all();
         }
     }
@@ -325,24 +281,6 @@ impl Conn {
             0 => self.error.load(Ordering::Acquire),
             e => e,
         }
-    }
-
-    /// Waits for input or a kick; false when the time ran out.
-    fn poll(&self, timeout: Option<Duration>) -> bool {
-        let mut fds = [self.fd(), self.wake.as_raw_fd()].map(|fd| libc::pollfd {
-            fd,
-            events: libc::POLLIN,
-            revents: 0,
-        });
-        let ms = timeout.map_or(-1, |t| t.as_millis() as c_int + 1);
-        // SAFETY: valid array of two.
-        let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, ms) };
-        if fds[1].revents != 0 {
-            let mut v = 0u64;
-            // SAFETY: eight bytes from an event descriptor.
-            unsafe { libc::read(self.wake.as_raw_fd(), (&raw mut v).cast(), 8) };
-        }
-        n != 0
     }
 
     fn space(&self) -> (u32, bool) {
@@ -373,37 +311,12 @@ unsafe fn enter<'a>(c: *mut nvrs_conn, what: &str) -> Call<'a> {
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_conn_steal(fd: c_int, connp: *mut *mut nvrs_conn) -> c_int {
     may_sleep("taking a socket over");
-    // SAFETY: any number may be asked about.
-    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        return Errno::EBADF.code();
-    }
-    let kind = get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE);
-    let protocol = get_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL);
-    let listens = get_option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN);
-    match (kind, protocol, listens) {
-        (None, ..) => return 38,
-        (Some(libc::SOCK_STREAM), Some(libc::IPPROTO_TCP), Some(0)) => {}
-        _ => return Errno::EINVAL.code(),
-    }
-    if peer(fd).is_none() {
-        return Errno::ENOTCONN.code();
-    }
-    // The caller's descriptor stays, and is dead.
-    // SAFETY: descriptors of this process; the results are checked.
-    let (socket, wake) = unsafe {
-        let socket = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3);
-        let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
-        let wake = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
-        if socket < 0 || null < 0 || wake < 0 {
-            die("out of descriptors");
-        }
-        libc::dup2(null, fd);
-        libc::close(null);
-        (OwnedFd::from_raw_fd(socket), OwnedFd::from_raw_fd(wake))
+    let socket = match Socket::steal(fd) {
+        Ok(socket) => socket,
+        Err(e) => return e,
     };
     let conn = Arc::new(Conn {
         socket,
-        wake,
         rx: Mutex::new(Rx {
             capacity: DEFAULT_BUFFER,
             ..Rx::default()
@@ -435,9 +348,7 @@ pub(crate) unsafe extern "C" fn nvrs_conn_tune(c: *mut nvrs_conn, sndbuf: u32, r
     may_sleep("setsockopt");
     // SAFETY: a connection of the caller's.
     let c = unsafe { enter(c, "nvrs_conn_tune") };
-    let fd = c.0.fd();
-    set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1i32);
-    set_option(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1i32);
+    c.0.socket.tune();
     let limit = BUFFER_LIMIT.load(Ordering::Relaxed);
     {
         let mut tx = lock(&c.0.tx);
@@ -456,11 +367,7 @@ pub(crate) unsafe extern "C" fn nvrs_conn_close(c: *mut nvrs_conn, abort: bool) 
         die("a connection is closed while a thread is in a call on it");
     }
     if abort {
-        let linger = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        set_option(conn.fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger);
+        conn.socket.abort();
         lock(&conn.tx).dead = true;
         conn.reclaim();
     } else {
@@ -516,7 +423,7 @@ pub(crate) unsafe extern "C" fn nvrs_conn_rx_wait(
             state.timedout = true;
             continue;
         }
-        c.0.poll(left);
+        c.0.socket.wait(left);
     }
     c.0.reclaim();
     // SAFETY: the caller's storage.
@@ -528,7 +435,7 @@ pub(crate) unsafe extern "C" fn nvrs_conn_kick_rx(c: *mut nvrs_conn) {
     // SAFETY: a connection of the caller's.
     let c = unsafe { enter(c, "nvrs_conn_kick_rx") };
     lock(&c.0.rx).kicked = true;
-    c.0.wake_receiver();
+    c.0.socket.wake();
 }
 
 #[unsafe(no_mangle)]
@@ -698,16 +605,8 @@ pub(crate) unsafe extern "C" fn nvrs_conn_shutdown(c: *mut nvrs_conn) {
     may_sleep("soshutdown");
     // SAFETY: a connection of the caller's.
     let c = unsafe { enter(c, "nvrs_conn_shutdown") };
-    // SAFETY: a socket of ours.
-    unsafe { libc::shutdown(c.0.fd(), libc::SHUT_RDWR) };
-    c.0.wake_receiver();
-}
-
-/// The address of the peer.
-fn peer(fd: RawFd) -> Option<std::net::SocketAddr> {
-    // SAFETY: the descriptor outlives this, and is not closed by it.
-    let s = std::mem::ManuallyDrop::new(unsafe { std::net::TcpStream::from_raw_fd(fd) });
-    s.peer_addr().ok()
+    c.0.socket.shut_down();
+    c.0.socket.wake();
 }
 
 #[unsafe(no_mangle)]
@@ -719,7 +618,7 @@ pub(crate) unsafe extern "C" fn nvrs_conn_peer(
     may_sleep("sopeeraddr");
     // SAFETY: a connection of the caller's.
     let c = unsafe { enter(c, "nvrs_conn_peer") };
-    let addr = peer(c.0.fd());
+    let addr = c.0.socket.peer();
     let text = addr.map(|a| a.to_string()).unwrap_or_default();
     let n = text.len().min(len.saturating_sub(1));
     // SAFETY: the caller has room for len bytes.

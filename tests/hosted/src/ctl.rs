@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Once, PoisonError};
 
 use sys::Errno;
 use sys::ffi::{
@@ -19,6 +19,7 @@ use sys::ffi::{
 use crate::context::{can_sleep, die, holds_nothing, may_sleep, no_sleep};
 use crate::nv::nvrs_nv_clone;
 use crate::object::{Kind, give, object, take};
+use crate::os::{self, Condvar, Mutex, MutexGuard};
 
 /// Bytes of a block.
 pub const BLOCK: usize = 512;
@@ -227,8 +228,7 @@ fn queue(w: Work) {
     static START: Once = Once::new();
     START.call_once(|| {
         for i in 0..WORKERS {
-            let t = std::thread::Builder::new().name(format!("ctl_work{i}"));
-            if t.spawn(worker).is_err() {
+            if os::spawn(&format!("ctl_work{i}"), worker).is_err() {
                 die("no CTL thread");
             }
         }

@@ -5,14 +5,15 @@
 //! Initialize Connection, takes Connect, and hands the queue to the kernel.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::discovery;
 use crate::nv::{List, Owned};
+use crate::os;
+use crate::os::net::{Listener, Stream};
 use crate::pdu::{Builder, Format, kind};
 use crate::peer::Peer;
 use crate::userland::{
@@ -24,11 +25,12 @@ const MAXH2CDATA: u32 = 256 << 10;
 
 /// One connection to a controller: the handshake, then the kernel's.
 pub fn accept(
-    stream: TcpStream,
+    stream: impl Into<Stream>,
     digests: u8,
     entries: &[Entry],
     stop: &dyn Fn() -> bool,
 ) -> Result<()> {
+    let stream = stream.into();
     stream.set_nodelay(true)?;
     let mut peer = Peer::new(stream.try_clone()?);
     let icreq = peer.receive_within(STEP)?;
@@ -100,7 +102,7 @@ pub struct Daemon {
     /// Where it listens.
     pub addr: SocketAddr,
     stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<os::JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -116,45 +118,38 @@ impl Daemon {
         digests: u8,
         subnqn: &str,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr)?;
+        let listener = Listener::bind(addr)?;
         let addr = listener.local_addr()?;
         let entries = Arc::new(vec![Entry {
             subnqn: subnqn.into(),
             traddr: advertised.map_or_else(|| addr.ip().to_string(), Into::into),
             trsvcid: addr.port().to_string(),
         }]);
-        listener.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("nvmfd".into())
-            .spawn(move || {
-                let mut workers: Vec<std::thread::JoinHandle<()>> = Vec::new();
-                while !flag.load(Ordering::Acquire) {
-                    match listener.accept() {
-                        Ok((s, from)) => {
-                            let _ = s.set_nonblocking(false);
-                            // One thread each: a slow host holds up nobody.
-                            let entries = entries.clone();
-                            let ending = flag.clone();
-                            let t = std::thread::spawn(move || {
-                                let stop = || ending.load(Ordering::Acquire);
-                                if let Err(e) = accept(s, digests, &entries, &stop)
-                                    && std::env::var_os("HOSTED_VERBOSE").is_some()
-                                {
-                                    eprintln!("nvmfd: {from}: {e}");
-                                }
-                            });
-                            workers.retain(|w| !w.is_finished());
-                            workers.push(t);
-                        }
-                        Err(_) => std::thread::sleep(Duration::from_millis(2)),
+        let thread = os::spawn("nvmfd", move || {
+            let mut workers: Vec<os::JoinHandle<()>> = Vec::new();
+            while !flag.load(Ordering::Acquire) {
+                let Some((s, from)) = listener.accept() else {
+                    continue;
+                };
+                // One thread each: a slow host holds up nobody.
+                let (entries, ending) = (entries.clone(), flag.clone());
+                let t = os::spawn("nvmfd handoff", move || {
+                    let stop = || ending.load(Ordering::Acquire);
+                    if let Err(e) = accept(s, digests, &entries, &stop)
+                        && std::env::var_os("HOSTED_VERBOSE").is_some()
+                    {
+                        eprintln!("nvmfd: {from}: {e}");
                     }
-                }
-                for w in workers {
-                    let _ = w.join();
-                }
-            })?;
+                });
+                workers.retain(|w| !w.is_finished());
+                workers.extend(t);
+            }
+            for w in workers {
+                let _ = w.join();
+            }
+        })?;
         Ok(Daemon {
             addr,
             stop,

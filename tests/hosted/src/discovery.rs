@@ -4,8 +4,9 @@
 //! A discovery controller, as far as hosts of other systems need it: Identify,
 //! the log, keep-alive, and event requests that are held.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::os::Instant;
 use crate::pdu::{self, Format, Raw, kind};
 use crate::peer::{End, Peer};
 use crate::userland::{DISCOVERY_NQN, Entry, Error, Result};

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::sim::{alloc, sched};
+
 static NOWAIT_ONE_IN: AtomicU32 = AtomicU32::new(0);
 static STACK_LOW: AtomicBool = AtomicBool::new(false);
 static RX_SEGMENT: AtomicU32 = AtomicU32::new(0);
@@ -16,8 +18,11 @@ thread_local! {
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A random number of this thread (xorshift64*).
+/// A random number of this thread (xorshift64*), or of the simulation's.
 pub fn random() -> u64 {
+    if let Some(r) = sched::random() {
+        return r;
+    }
     RANDOM.with(|r| {
         let mut x = r.get();
         if x == 0 {
@@ -31,9 +36,13 @@ pub fn random() -> u64 {
     })
 }
 
-/// Disturbs the schedule: with HOSTED_JITTER=n set, every n-th call or so that
+/// A point at which the simulator may let another thread go on. Otherwise it
+/// disturbs the schedule: with HOSTED_JITTER=n set, every n-th call or so that
 /// locks, unlocks, wakes or queues sleeps for a moment before.
 pub fn jitter() {
+    if sched::is_simulated() {
+        return sched::point();
+    }
     static ONE_IN: OnceLock<u64> = OnceLock::new();
     let n = *ONE_IN.get_or_init(|| {
         let n = std::env::var("HOSTED_JITTER").ok();
@@ -52,6 +61,9 @@ pub fn fail_nowait(one_in: u32) {
 
 /// Whether this allocation fails.
 pub fn nowait_fails() -> bool {
+    if sched::is_simulated() {
+        return alloc::fails();
+    }
     let n = NOWAIT_ONE_IN.load(Ordering::Relaxed);
     n != 0 && (random() >> 16).is_multiple_of(n.into())
 }

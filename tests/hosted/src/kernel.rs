@@ -6,11 +6,12 @@
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sys::CanSleep;
 use sys::ffi::nvmf_transport_ops;
 
+use crate::os::{self, Instant};
 use crate::{console, fault, mem, object, task};
 
 static ONE: Mutex<()> = Mutex::new(());
@@ -99,7 +100,7 @@ impl Kernel {
         assert_eq!(nvmf_transport::ffi::nvrs_transport_unload(true), 0);
         let end = Instant::now() + settle();
         while !object::census().is_empty() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(1));
+            os::sleep(Duration::from_millis(1));
         }
         let left = object::census();
         assert!(left.is_empty(), "left behind: {left:?}\n{}", mem::report());

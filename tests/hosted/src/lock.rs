@@ -5,7 +5,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use sys::ffi::{nvrs_cv, nvrs_mtx, nvrs_sx};
@@ -14,6 +14,7 @@ use crate::context::{self, Class, die, may_sleep, name_of};
 use crate::fault::jitter;
 use crate::mem::check_flags;
 use crate::object::{Kind, give, object, take};
+use crate::os::{Condvar, Mutex, MutexGuard};
 
 struct Mtx {
     class: Class,

@@ -6,14 +6,15 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sys::Errno;
 use sys::ffi::{nvrs_dev, nvrs_qcounters, nvrs_qsysctl, nvrs_shutdown};
 
 use crate::context::may_sleep;
 use crate::object::{Kind, give, object, take};
+use crate::os::{Mutex, MutexGuard};
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,9 +6,8 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::Duration;
 
 use sys::ffi::{nvrs_callout, nvrs_task, nvrs_taskqueue, nvrs_thread};
 
@@ -16,6 +15,7 @@ use crate::context::{die, holds_nothing, may_sleep, no_sleep};
 use crate::fault::jitter;
 use crate::mem::check_flags;
 use crate::object::{Kind, give, object, take};
+use crate::os::{self, Condvar, Instant, JoinHandle, Mutex, MutexGuard};
 
 type Handler = Option<unsafe extern "C" fn(*mut c_void)>;
 
@@ -144,10 +144,7 @@ pub(crate) unsafe extern "C" fn nvrs_taskqueue_create(
     let threads = (0..threads)
         .filter_map(|i| {
             let q = queue.clone();
-            std::thread::Builder::new()
-                .name(format!("{name} taskq_{i}"))
-                .spawn(move || q.work())
-                .ok()
+            os::spawn(&format!("{name} taskq_{i}"), move || q.work()).ok()
         })
         .collect();
     give(
@@ -248,6 +245,7 @@ pub(crate) unsafe extern "C" fn nvrs_task_enqueue(
     st.waiting.push_back((t.addr(), turn));
     drop(st);
     q.queue.work.notify_one();
+    jitter();
     true
 }
 
@@ -308,8 +306,7 @@ fn clock() -> &'static Clock {
         changed: Condvar::new(),
     });
     THREAD.call_once(|| {
-        let t = std::thread::Builder::new().name("softclock".into());
-        if t.spawn(|| run_clock(clock)).is_err() {
+        if os::spawn("softclock", || run_clock(clock)).is_err() {
             die("no clock thread");
         }
     });
@@ -465,7 +462,7 @@ pub(crate) unsafe extern "C" fn nvrs_thread_spawn(
         .to_string_lossy()
         .into_owned();
     let arg = Arg(arg);
-    let spawned = std::thread::Builder::new().name(name).spawn(move || {
+    let spawned = os::spawn(&name, move || {
         let arg = arg;
         jitter();
         call(body, arg);

@@ -3,17 +3,19 @@
 
 //! Clocks, processors, stack.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::context::may_sleep;
-use crate::fault;
+use crate::sim::sched;
+use crate::{fault, os};
+
+/// Processors of the simulator.
+const SIMULATED_CPUS: u32 = 4;
 
 /// Microseconds since the process started.
 pub fn now_us() -> u64 {
-    static BOOT: OnceLock<Instant> = OnceLock::new();
     // One second of uptime: zero means "never" to many.
-    BOOT.get_or_init(Instant::now).elapsed().as_micros() as u64 + 1_000_000
+    os::clock::now_us() + 1_000_000
 }
 
 #[unsafe(no_mangle)]
@@ -23,9 +25,13 @@ pub(crate) unsafe extern "C" fn nvrs_uptime_us() -> u64 {
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_realtime(sec: *mut u64, nsec: *mut u32) {
-    let t = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let t = match sched::now_us() {
+        // Some time in 2026.
+        Some(us) => Duration::from_secs(1_790_000_000) + Duration::from_micros(us),
+        None => SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    };
     // SAFETY: the caller's storage.
     unsafe {
         *sec = t.as_secs();
@@ -36,17 +42,23 @@ pub(crate) unsafe extern "C" fn nvrs_realtime(sec: *mut u64, nsec: *mut u32) {
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_pause_ms(ms: u32) {
     may_sleep("pause");
-    std::thread::sleep(Duration::from_millis(ms.into()));
+    os::sleep(Duration::from_millis(ms.into()));
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_curcpu() -> u32 {
-    // SAFETY: no preconditions.
-    unsafe { libc::sched_getcpu() }.max(0) as u32
+    match sched::processor(SIMULATED_CPUS) {
+        Some(cpu) => cpu,
+        // SAFETY: no preconditions.
+        None => unsafe { libc::sched_getcpu() }.max(0) as u32,
+    }
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_maxcpus() -> u32 {
+    if sched::is_simulated() {
+        return SIMULATED_CPUS;
+    }
     // SAFETY: no preconditions.
     unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }.max(1) as u32
 }

@@ -6,12 +6,14 @@
 //! Every wait has a limit, and so has everything that a peer sends.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use crate::daemon::{Daemon, accept};
 use crate::nv::List;
+use crate::os::net::Stream;
+use crate::os::{self, Instant};
 use crate::pdu::{self, Builder, Format, Raw, kind};
 use crate::peer::{End, Peer};
 
@@ -114,7 +116,7 @@ impl Default for Options {
 /// A connection on its way to the kernel.
 pub struct Queue {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Stream,
     peer: Peer,
     format: Format,
     /// Commands sent.
@@ -144,7 +146,7 @@ fn dgst(hdgst: bool, ddgst: bool) -> u8 {
 impl Queue {
     /// Connects a queue; `qid` zero is the admin queue.
     pub fn connect(addr: SocketAddr, o: &Options, qid: u16, cntlid: u16) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&addr, STEP)?;
+        let stream = Stream::connect_timeout(&addr, STEP)?;
         stream.set_nodelay(true)?;
         let mut peer = Peer::new(stream.try_clone()?);
         let wanted = dgst(o.hdgst, o.ddgst);
@@ -282,7 +284,7 @@ impl Queue {
             if Instant::now() > end {
                 return protocol("the controller does not become ready");
             }
-            std::thread::sleep(Duration::from_millis(1));
+            os::sleep(Duration::from_millis(1));
         }
         Ok(())
     }

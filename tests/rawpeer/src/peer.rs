@@ -3,11 +3,12 @@
 
 //! The other end of a connection as a script: bytes in, bytes out.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::channel::Channel;
 use crate::pdu::{Raw, kind};
 
 /// How long a script waits for what must come.
@@ -74,29 +75,29 @@ pub enum End {
 
 /// A scripted end.
 pub struct Peer {
-    stream: TcpStream,
+    stream: Box<dyn Channel>,
     buf: Vec<u8>,
 }
 
 impl Peer {
     /// Over this end of a connection.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: impl Channel + 'static) -> Self {
         Peer {
-            stream,
+            stream: Box::new(stream),
             buf: Vec::new(),
         }
     }
 
     /// Sends bytes; the other end may be gone.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
+        self.stream.send_all(bytes).is_ok()
     }
 
     /// Sends each byte in a segment of its own.
     pub fn send_slowly(&mut self, bytes: &[u8]) -> bool {
         bytes.iter().all(|b| {
             std::thread::yield_now();
-            self.stream.write_all(&[*b]).is_ok()
+            self.stream.send_all(&[*b]).is_ok()
         })
     }
 
@@ -112,7 +113,7 @@ impl Peer {
 
     /// The next PDU, if it comes in time, with its bytes.
     pub fn receive_bytes(&mut self, time: Duration) -> Result<(Raw, Vec<u8>), End> {
-        let end = Instant::now() + time;
+        let end = self.stream.now() + time;
         loop {
             match Raw::parse(&self.buf) {
                 Ok(Some((raw, n))) => {
@@ -122,13 +123,12 @@ impl Peer {
                 Ok(None) => {}
                 Err(_) => return Err(End::Garbage),
             }
-            let left = end.saturating_duration_since(Instant::now());
+            let left = end.saturating_sub(self.stream.now());
             if left.is_zero() {
                 return Err(End::Timeout);
             }
-            self.stream.set_read_timeout(Some(left)).expect("nonzero");
             let mut chunk = [0; 65536];
-            match self.stream.read(&mut chunk) {
+            match self.stream.read_within(&mut chunk, left) {
                 Ok(0) => return Err(End::Closed),
                 Ok(n) => self.buf.extend_from_slice(&chunk[..n]),
                 Err(e) => match e.kind() {
@@ -189,29 +189,16 @@ impl Peer {
 
     /// FIN.
     pub fn close_write(&self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        self.stream.close_write();
     }
 
     /// RST.
     pub fn reset(self) {
-        let l = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        // SAFETY: a live socket and valid storage.
-        unsafe {
-            libc::setsockopt(
-                self.stream.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_LINGER,
-                (&raw const l).cast(),
-                size_of::<libc::linger>() as libc::socklen_t,
-            );
-        }
+        self.stream.reset_on_close();
     }
 
     /// The socket.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.tcp().expect("a TCP socket")
     }
 }
