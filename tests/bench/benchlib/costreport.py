@@ -79,7 +79,7 @@ class Part:
                 row.instructions += cost.instructions / everything
                 row.iterations += cost.iterations / everything
                 row.calls += cost.calls / everything
-                if groups.group(where, name) != "idle":
+                if groups.group(where, name) != "waiting":
                     busy += cost.instructions
             totals.append(busy / count)
         middle = statistics.median(totals)
@@ -102,7 +102,7 @@ class Part:
         for key, row in self.functions.items():
             if max(row.instructions, row.iterations) >= limit:
                 shown[key] = row
-            elif groups.group(*key) != "idle":
+            elif groups.group(*key) != "waiting":
                 rest.instructions += row.instructions
                 rest.iterations += row.iterations
                 rest.calls += row.calls
@@ -112,7 +112,7 @@ class Part:
 
     @property
     def busy(self):
-        return sum(r.instructions for g, r in self.by_group().items() if g != "idle")
+        return sum(r.instructions for g, r in self.by_group().items() if g != "waiting")
 
     @property
     def iterations(self):
@@ -132,7 +132,7 @@ def text(parts, least=0.0):
     lines = [
         "# Instructions per I/O, counted by the emulator: see tests/bench/README.md.",
         "# An iteration of a string instruction (rep movs) is not an instruction; it has",
-        "# a column of its own.  Idle processors are not in the total.",
+        "# a column of its own.  What idles or spins on a lock is not in the total.",
     ]
     for part in parts:
         lines += ["", f"part {part.cell} {part.variant} ios={part.ios:.0f} spread={part.spread:.1%}"]
@@ -193,7 +193,7 @@ def diff(before, after, least=0.5):
         lines.append(f"{new.cell} {new.variant}: {was.busy:.0f} -> {new.busy:.0f} ({change:+.1f} %)")
         rows = []
         for key in was.functions.keys() | new.functions.keys():
-            if groups.group(*key) == "idle":
+            if groups.group(*key) == "waiting":
                 continue
             a = was.functions.get(key, Row(0, 0, 0)).instructions
             b = new.functions.get(key, Row(0, 0, 0)).instructions
@@ -219,7 +219,7 @@ def comparison(parts):
                     f"  {name:22s}"
                     + "".join(f"{g[name].instructions if name in g else 0:14.0f}" for g in by_group)
                 )
-        lines.append(f"  {'total but idle':22s}" + "".join(f"{p.busy:14.0f}" for p in mine))
+        lines.append(f"  {'total but waiting':22s}" + "".join(f"{p.busy:14.0f}" for p in mine))
         lines.append(f"  {'string iterations':22s}" + "".join(f"{p.iterations:14.0f}" for p in mine))
         lines.append(f"  {'spread of the windows':22s}" + "".join(f"{p.spread:14.1%}" for p in mine))
         for rows in zip(*(p.events() for p in mine)):

@@ -144,7 +144,8 @@ class Groups(unittest.TestCase):
             ("kernel", "tcp_default_output", "network"),
             ("kernel", "__mtx_lock_sleep", "locks"),
             ("kernel", "cpu_switch", "scheduler"),
-            ("kernel", "cpu_idle", "idle"),
+            ("kernel", "cpu_idle", "waiting"),
+            ("kernel", "lock_delay", "waiting"),
             ("kernel", "uma_zalloc_arg", "memory"),
             ("kernel", "zz_unheard_of", "other"),
             ("user", "user", "user"),
@@ -164,7 +165,7 @@ class Report(unittest.TestCase):
         more = {("kernel", "malloc"): counts.Cost(3000, 0, 40), ("kernel", "cpu_idle"): counts.Cost(9000)}
         made = costreport.Part.of("c", "v", [window, more], [10, 30])
         self.assertEqual(made.functions["kernel", "malloc"], costreport.Row(100.0, 1.25, 1.5))
-        # 100 an I/O in both windows: idle instructions are not in the total.
+        # 100 an I/O in both windows: waiting is not in the total.
         self.assertEqual(made.spread, 0)
         self.assertEqual(made.busy, 100)
         self.assertEqual(dict(made.events())["malloc"], 1.5)
