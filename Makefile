@@ -9,6 +9,7 @@
 #   make test lint    unit tests; rustfmt and clippy
 #   make demo         all four modules in one process: see ARGS=--help
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
+#   make bench        our modules and the base system's in turn, there
 #   make bench-cost   instructions of an I/O there, by function
 #
 # SYSDIR=/path/to/freebsd/sys builds against a source tree's own headers
@@ -190,6 +191,9 @@ vm-test: kmods
 	@if test -e tests/vm/Makefile; then $(MAKE) -C tests/vm KMODS=$(O)/kmods; \
 	else echo 'vm-test: skipped, there is no harness yet'; fi
 
+bench: kmods
+	@$(MAKE) -C tests/bench O=$(O)
+
 bench-cost: kmods
 	@$(MAKE) -C tests/bench O=$(O) cost
 
@@ -197,6 +201,6 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint vm-test bench-cost clean force
+.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -60,7 +60,7 @@ _KERNEL = [
         (
             "network",
             "bpf cc_ ck_epoch cubic doselwakeup epoch ether fib hhook hostcache if_ ifnet_ in6_ "
-            "in_ inp_ ip6_ ip_ ipin ipout jenkins_hash ktls lo_ loif looutput m_ mac_ mb_ mbuf "
+            "in_ inp_ ip6_ ip_ ipin ipout jenkins_hash ktls lo_ loif looutput knlist knote m_ mac_ mb_ mbuf "
             "mtrash netisr newreno nhop pfil raw_ rib_ rt_ sb_ sballoc sbappend sbavail sbcompress "
             "sbcreate sbcut sbdrop sbfree sbreserve sbsnd sbused sbwait so_ sock soclose socreate "
             "soiolock sopoll sorc soreceive soreserve sorwakeup sosend soup sowakeup sowwakeup "

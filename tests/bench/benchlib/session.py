@@ -7,19 +7,23 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
-import sys
 import tempfile
+import time
 
-HERE = pathlib.Path(__file__).resolve().parent.parent
-VM = HERE.parent / "vm"
-sys.path.insert(0, str(VM))
+import vmtest
+from vmlib import archive, console, inputs, runner, trouble
 
-import vmtest  # noqa: E402
-from vmlib import archive, console, inputs, runner, trouble  # noqa: E402
+from . import HERE, VM
 
 
 MODULE_FILES = {"transport": "nvmf_transport", "tcp": "nvmf_tcp", "host": "nvmf", "target": "nvmft"}
+
+BEGIN = re.compile(r"(^|\n)BEGIN\n")
+
+# The base system's modules do that.
+ALLOWED = [f"memory type {kind} leaked" for kind in runner.MALLOC_TYPES.values()]
 
 
 class Unavailable(Exception):
@@ -68,6 +72,15 @@ class Bench:
             runner.halt(guest, self.options)
 
 
+def cpu_seconds(pid):
+    """The processor time of a process, all its threads; None if this system
+    does not tell."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return None
+
+
 class Session:
     """Commands in one guest; a command that fails or a kernel that complains
     ends it."""
@@ -77,10 +90,24 @@ class Session:
         self.factor = factor
 
     def do(self, command, seconds=60):
-        output, status = self.guest.run(command, seconds * self.factor)
+        return self.check(command, self.guest.run(command, seconds * self.factor))
+
+    def timed(self, command, seconds=60):
+        """The output of a command that prints BEGIN when it starts what counts,
+        and the processor time that the whole guest took from there on."""
+        begun = self.guest.begin(command)
+        self.guest.wait([BEGIN], seconds * self.factor, begun[0])
+        before = cpu_seconds(self.guest.process.pid)
+        output = self.check(command, self.guest.finish(begun, seconds * self.factor))
+        after = cpu_seconds(self.guest.process.pid)
+        return output, None if before is None or after is None else after - before
+
+    @staticmethod
+    def check(command, done):
+        output, status = done
         if status != 0:
             raise console.GuestError(f"{command}: status {status}: {output.strip()}")
-        bad = trouble.trouble(output)
+        bad = trouble.trouble(output, ALLOWED)
         if bad:
             raise console.GuestError(f"{command}: {bad[0]}")
         return output

@@ -22,15 +22,24 @@
  *   read    random reads, nothing compared (benchmarks)
  *   over    random writes, nothing compared (benchmarks)
  *
- * One line of result is printed on standard output.  The exit status is 0 if
+ * One line of result is printed on standard output; its cpu and switches are
+ * what the whole machine spent during the run.  The exit status is 0 if
  * there was neither an I/O error nor a miscompare.
  */
 
+#ifdef __linux__
+#define	_GNU_SOURCE
+#endif
 #include <sys/types.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #ifdef __FreeBSD__
 #include <sys/disk.h>
+#include <sys/sysctl.h>
+#include <sys/time.h>
+#endif
+#ifdef __linux__
+#include <linux/fs.h>
 #endif
 
 #include <err.h>
@@ -52,7 +61,7 @@
 #define	nitems(x)	(sizeof(x) / sizeof((x)[0]))
 #endif
 #define	MAX_REPORTS	8
-#define	HIST_SUB_BITS	4
+#define	HIST_SUB_BITS	6
 #define	HIST_SUB	(1 << HIST_SUB_BITS)
 #define	HIST_SIZE	(64 * HIST_SUB)
 
@@ -133,7 +142,61 @@ now_ns(void)
 #define	MARK_STOP()
 #endif
 
-/* Log-linear histogram: 16 steps for each power of two. */
+/* What the whole machine has done since it started. */
+struct machine {
+	double		cpu;		/* seconds that were not idle */
+	uint64_t	switches;
+};
+
+#ifdef __FreeBSD__
+static struct machine
+machine_now(void)
+{
+	struct machine m = { 0 };
+	struct clockinfo clock;
+	long time[5];		/* user, nice, system, interrupt, idle */
+	size_t len;
+
+	len = sizeof(time);
+	if (sysctlbyname("kern.cp_time", time, &len, NULL, 0) != 0)
+		err(1, "kern.cp_time");
+	len = sizeof(clock);
+	if (sysctlbyname("kern.clockrate", &clock, &len, NULL, 0) != 0)
+		err(1, "kern.clockrate");
+	m.cpu = (double)(time[0] + time[1] + time[2] + time[3]) / clock.stathz;
+	len = sizeof(m.switches);
+	if (sysctlbyname("vm.stats.sys.v_swtch", &m.switches, &len, NULL,
+	    0) != 0)
+		err(1, "vm.stats.sys.v_swtch");
+	return (m);
+}
+#else
+static struct machine
+machine_now(void)
+{
+	struct machine m = { 0 };
+	uintmax_t time[7], switches;
+	char line[4096];	/* user, nice, system, idle, wait, interrupts */
+	FILE *in;
+
+	in = fopen("/proc/stat", "r");
+	if (in == NULL)
+		return (m);
+	while (fgets(line, sizeof(line), in) != NULL) {
+		if (sscanf(line, "cpu  %ju %ju %ju %ju %ju %ju %ju", &time[0],
+		    &time[1], &time[2], &time[3], &time[4], &time[5],
+		    &time[6]) == 7)
+			m.cpu = (double)(time[0] + time[1] + time[2] + time[5] +
+			    time[6]) / sysconf(_SC_CLK_TCK);
+		else if (sscanf(line, "ctxt %ju", &switches) == 1)
+			m.switches = switches;
+	}
+	fclose(in);
+	return (m);
+}
+#endif
+
+/* Log-linear histogram: 64 steps for each power of two. */
 static unsigned int
 hist_slot(uint64_t v)
 {
@@ -402,10 +465,30 @@ parse_size(const char *s)
 	return (v);
 }
 
+/* FreeBSD's disks have no cache; Linux's have one, which is to be left out. */
+static int
+open_disk(int flags)
+{
+	int fd;
+#ifdef O_DIRECT
+	struct stat sb;
+
+	if (stat(path, &sb) == 0 && S_ISBLK(sb.st_mode))
+		flags |= O_DIRECT;
+#endif
+	fd = open(path, flags);
+	if (fd < 0)
+		err(1, "%s", path);
+	return (fd);
+}
+
 static uint64_t
 media_size(int fd)
 {
 	struct stat sb;
+#ifdef __linux__
+	uint64_t size;
+#endif
 
 	if (fstat(fd, &sb) != 0)
 		err(1, "%s", path);
@@ -421,6 +504,17 @@ media_size(int fd)
 
 		if (ioctl(fd, DIOCGMEDIASIZE, &size) != 0 ||
 		    ioctl(fd, DIOCGSECTORSIZE, &secsize) != 0)
+			err(1, "%s", path);
+		if (sector == 0)
+			sector = secsize;
+		return (size);
+	}
+#elif defined(__linux__)
+	{
+		int secsize;
+
+		if (ioctl(fd, BLKGETSIZE64, &size) != 0 ||
+		    ioctl(fd, BLKSSZGET, &secsize) != 0)
 			err(1, "%s", path);
 		if (sector == 0)
 			sector = secsize;
@@ -467,6 +561,7 @@ main(int argc, char **argv)
 {
 	static uint64_t hist[HIST_SIZE];
 	struct worker *workers, *w;
+	struct machine before, after;
 	uint64_t size, sectors, start, elapsed, ios, rbytes, wbytes, limit;
 	unsigned int i, threads;
 	int ch, fd, j;
@@ -522,10 +617,8 @@ main(int argc, char **argv)
 	    write_pct > 100 || (mode == MODE_MIX && write_pct == 0))
 		usage();
 
-	fd = open(path, mode == MODE_READ || mode == MODE_VERIFY ? O_RDONLY :
+	fd = open_disk(mode == MODE_READ || mode == MODE_VERIFY ? O_RDONLY :
 	    O_RDWR);
-	if (fd < 0)
-		err(1, "%s", path);
 	size = media_size(fd);
 	if (limit != 0 && limit < size)
 		size = limit;
@@ -568,6 +661,7 @@ main(int argc, char **argv)
 	if (total_bytes == 0)
 		total_bytes = 1;
 
+	before = machine_now();
 	MARK_START();
 	start = now_ns();
 	for (i = 0; i < threads; i++) {
@@ -588,6 +682,7 @@ main(int argc, char **argv)
 	}
 	elapsed = now_ns() - start;
 	MARK_STOP();
+	after = machine_now();
 	if (elapsed == 0)
 		elapsed = 1;
 	if (close(fd) != 0 && errno != EINTR) {
@@ -597,13 +692,14 @@ main(int argc, char **argv)
 
 	printf("loadgen %s mode=%s threads=%u ios=%ju written=%ju read=%ju "
 	    "seconds=%.2f iops=%.0f MBps=%.1f p50us=%ju p99us=%ju "
-	    "p999us=%ju errors=%u\n", path, mode_names[mode], threads,
+	    "p999us=%ju cpu=%.3f switches=%ju errors=%u\n", path, mode_names[mode], threads,
 	    (uintmax_t)ios, (uintmax_t)wbytes, (uintmax_t)rbytes,
 	    elapsed / 1e9, ios * 1e9 / elapsed,
 	    (rbytes + wbytes) * 1e3 / elapsed,
 	    (uintmax_t)percentile(hist, ios, 0.5),
 	    (uintmax_t)percentile(hist, ios, 0.99),
-	    (uintmax_t)percentile(hist, ios, 0.999),
+	    (uintmax_t)percentile(hist, ios, 0.999), after.cpu - before.cpu,
+	    (uintmax_t)(after.switches - before.switches),
 	    atomic_load(&failures));
 	return (atomic_load(&failures) != 0 ? 1 : 0);
 }

@@ -167,13 +167,19 @@ class Guest:
 
     def run(self, command, seconds):
         """Run a command; its output and exit status."""
+        return self.finish(self.begin(command), seconds)
+
+    def begin(self, command):
+        """Start a command; what finish() wants to know of it."""
         at = len(self.text)
         token = f"{at:x}{int(time.monotonic() * 1000):x}"
         # The token is not in the line that is typed, in case it is echoed.
         self.send(f"{command}; echo @@''{token} $?")
-        match = self.wait(
-            [re.compile(rf"@@{token} (\d+)")], seconds, at
-        )
+        return at, token
+
+    def finish(self, begun, seconds):
+        at, token = begun
+        match = self.wait([re.compile(rf"@@{token} (\d+)")], seconds, at)
         return self.text[at : at + match.start()], int(match.group(1))
 
     def interrogate(self):

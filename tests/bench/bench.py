@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Copyright (c) 2026 The nvmf-rs authors
+
+"""Measure our modules and the base system's in turn, boot by boot."""
+
+import argparse
+import os
+import pathlib
+import signal
+import sys
+import time
+
+from benchlib import cells, measure, plot, samples, session, table
+from benchlib.variants import TITLES, VARIANTS
+
+# What else a set measures: the time to connect, the memory of a queue pair,
+# the time to scan many namespaces.
+EXTRAS = {"floors": ("connect", "memory"), "full": ("connect", "memory", "scan")}
+
+
+def arguments(env):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("--pairs", type=int, default=int(env.get("BENCH_PAIRS") or 5))
+    parser.add_argument("--seconds", type=int, default=int(env.get("BENCH_SECONDS") or 3))
+    parser.add_argument("--set", default=env.get("BENCH_SET") or "full", choices=cells.SETS)
+    parser.add_argument("--cells", default=env.get("BENCH_CELLS"), help="globs of names, for the set's")
+    parser.add_argument("--extras", default=env.get("BENCH_EXTRAS"), help="connect, memory, scan")
+    parser.add_argument("--variants", default=env.get("BENCH_VARIANTS") or "c c-delack0 rust")
+    parser.add_argument("--boots", type=int, help="stop after so many; the next run goes on")
+    parser.add_argument("--report", action="store_true", help="only write the results again")
+    return parser.parse_args()
+
+
+def run(bench, store, args, chosen, extras):
+    """The boots that are missing, A B A B ..."""
+    todo = [
+        (pair, name)
+        for pair in range(1, args.pairs + 1)
+        for name in args.variants.split()
+        if not store.done(pair, name)
+    ]
+    for pair, name in todo[: args.boots]:
+        start = time.monotonic()
+        failure = None
+        try:
+            boot = measure.boot(bench, f"{pair}-{name}", VARIANTS[name], chosen, extras, args.seconds)
+            for cell, figures in boot:
+                store.sample(pair, name, cell, figures)
+        except Exception as error:  # a boot that fails is a result too
+            failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        store.boot(pair, name, failure)
+        print(f"# pair {pair} {name}: {time.monotonic() - start:.0f} s", failure or "", flush=True)
+    return len(todo[args.boots :]) if args.boots else 0
+
+
+def write(store, args, bench):
+    order = [v for v in [*VARIANTS, "linux"] if any(s["variant"] == v for s in store.samples)]
+    if not order:
+        return
+    how = "KVM" if bench.options.accelerated else "TCG"
+    heading = (
+        f"NVMe/TCP over loopback, host and controller in one guest: {how}, "
+        f"{bench.options.cpus} CPUs, {args.seconds} s a cell"
+    )
+    report = table.text(store, order, TITLES, heading)
+    (args.output / "bench.txt").write_text(report)
+    (args.output / "bench.csv").write_text(table.comma_separated(store, order))
+    (args.output / "bench.svg").write_text(plot.svg(store, order, heading))
+    print(report)
+    print(f"{args.output}/bench.txt, bench.csv, bench.svg; every sample in samples.jsonl")
+
+
+def main():
+    args = arguments(os.environ)
+    # Leave through the blocks that end QEMU.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda n, _: sys.exit(128 + n))
+    chosen = cells.choose(args.set, args.cells)
+    extras = args.extras.split() if args.extras is not None else EXTRAS.get(args.set, ())
+    if args.cells and args.extras is None:
+        extras = ()
+    if not chosen and not extras:
+        sys.exit(f"bench: no cell matches {args.cells!r}")
+    args.output.mkdir(parents=True, exist_ok=True)
+    try:
+        bench = session.Bench(work=args.output)
+    except session.Unavailable as missing:
+        print(f"bench: skipped, {missing}")
+        return 0
+    build = samples.fingerprint(
+        [*bench.modules, bench.inputs.kernel or bench.inputs.root],
+        seconds=args.seconds,
+        cells=[c.name for c in chosen],
+        extras=list(extras),
+        cpus=bench.options.cpus,
+        memory=bench.options.memory,
+        accelerated=bench.options.accelerated,
+    )
+    try:
+        store = samples.Store(args.output / "samples.jsonl", build)
+    except samples.OtherBuild as error:
+        sys.exit(f"bench: {error}; remove it or name another output")
+    left = 0 if args.report else run(bench, store, args, chosen, extras)
+    write(store, args, bench)
+    if left:
+        print(f"{left} boots are still to do")
+    return 1 if store.failures() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

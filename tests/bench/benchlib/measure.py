@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Copyright (c) 2026 The nvmf-rs authors
+
+"""One boot of a FreeBSD guest: every cell in turn."""
+
+import re
+
+from vmlib import archive
+
+from . import loadgen, metrics
+
+WARM_UP = "-o read -t 4 -m 4096 -M 4096 -d 1 -b 0"
+CONNECTS = 5
+NAMESPACES = 1024
+FEW_QUEUES, MANY_QUEUES = 1, 33
+QUEUE_SIZE = 128
+
+
+def scan_time(output):
+    """Seconds between the two times of a line "SCAN from to"."""
+    match = re.search(r"^SCAN (\S+) (\S+)$", output, re.M)
+    if match is None:
+        raise loadgen.BadLine(f"no time in {output.strip()!r}")
+    return float(match[2]) - float(match[1])
+
+
+def loads(guest, chosen, seconds):
+    """(cell, loadgen's numbers, QEMU's seconds, idle switches a second)."""
+    connection = None
+    for cell in chosen:
+        if cell.connection != connection:
+            if connection is not None:
+                guest.do("bench_disconnect", 120)
+            connection = cell.connection
+            guest.do(f"bench_connect {connection}", 120)
+            guest.do(f"bench_load {WARM_UP}", 60)
+            idle = int(re.search(r"IDLE (\d+)", guest.do("bench_idle"))[1])
+        output, emulator = guest.timed(
+            f"bench_cell {cell.name} {cell.load} -d {seconds} -b 0", 60 + seconds
+        )
+        yield cell, loadgen.parse(output), emulator, idle
+    if connection is not None:
+        guest.do("bench_disconnect", 120)
+
+
+def connect_times(guest):
+    for _ in range(CONNECTS):
+        yield scan_time(guest.do("bench_scan 1 -i 1", 120))
+        guest.do("bench_scan_end", 120)
+
+
+def memory(guest):
+    for queues in (FEW_QUEUES, MANY_QUEUES):
+        guest.do(f"bench_connect -i {queues} -Q {QUEUE_SIZE}", 120)
+        guest.do(f"bench_snap queues{queues}")
+        guest.do("bench_disconnect", 120)
+
+
+def scan(guest):
+    guest.do(f"bench_namespaces {NAMESPACES}", 240)
+    seconds = scan_time(guest.do(f"bench_scan {NAMESPACES} -i 1", 300))
+    guest.do("bench_scan_end", 300)
+    return seconds
+
+
+def boot(bench, name, variant, chosen, extras, seconds):
+    """Yields (cell, figures) of all that could be measured; what ends it early
+    is raised when the rest has been given."""
+    chosen = sorted(chosen, key=lambda c: c.connection)
+    folder = bench.work / name
+    runs = []
+    finished = []
+    failure = None
+    try:
+        with bench.boot(name, variant) as guest:
+            try:
+                for run in loads(guest, chosen, seconds):
+                    runs.append(run)
+                if "connect" in extras:
+                    times = sorted(connect_times(guest))
+                    finished.append(("connect", {"seconds": times[len(times) // 2]}))
+                if "memory" in extras:
+                    memory(guest)
+                if "scan" in extras:
+                    finished.append((f"scan-{NAMESPACES}", {"seconds": scan(guest)}))
+            finally:
+                guest.do("bench_deliver")
+    except Exception as error:  # what was measured before it is kept
+        failure = error
+    archive.read(folder / "results.img", folder)
+    snaps = folder / "snap"
+    for cell, result, emulator, idle in runs:
+        before, after = (
+            metrics.Snapshot.read(snaps, f"{cell.name}.{when}") for when in ("before", "after")
+        )
+        yield cell.name, metrics.of_cell(result, emulator, idle, before, after)
+    if (snaps / f"queues{MANY_QUEUES}.tcp").exists():
+        few, many = (
+            metrics.Snapshot.read(snaps, f"queues{n}") for n in (FEW_QUEUES, MANY_QUEUES)
+        )
+        yield "memory", metrics.of_memory(few, many, MANY_QUEUES - FEW_QUEUES)
+    yield from finished
+    if failure is not None:
+        raise failure

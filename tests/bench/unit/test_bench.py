@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Copyright (c) 2026 The nvmf-rs authors
+
+"""The arithmetic of the benchmarks, and what is written of it."""
+
+import csv
+import io
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from benchlib import cells, floors, loadgen, measure, metrics, plot, samples, session  # noqa: E402
+from benchlib import stats, table  # noqa: E402
+
+
+class Ratios(unittest.TestCase):
+    def test_median_of_the_pairs_not_ratio_of_the_medians(self):
+        found = stats.ratio({1: 10, 2: 40, 3: 90}, {1: 10, 2: 20, 3: 30})
+        self.assertEqual(found, stats.Ratio(2.0, 1.0, 3.0, 3))
+        # The medians' ratio would be 2 as well; here it would be 10.
+        self.assertEqual(stats.ratio({1: 1, 2: 10, 3: 100}, {1: 1, 2: 1, 3: 100}).median, 1.0)
+
+    def test_an_even_number_of_pairs(self):
+        self.assertEqual(stats.ratio({1: 1, 2: 2}, {1: 1, 2: 1}).median, 1.5)
+
+    def test_pairs_that_lack_a_half_do_not_count(self):
+        found = stats.ratio({1: 2, 2: 8, 4: 1}, {1: 1, 3: 5, 4: 0})
+        self.assertEqual(found, stats.Ratio(2.0, 2.0, 2.0, 1))
+        self.assertIsNone(stats.ratio({1: 1}, {2: 1}))
+        self.assertIsNone(stats.ratio({}, {}))
+
+    def test_noise(self):
+        self.assertFalse(stats.Ratio(1.0, 0.91, 1.1, 5).noisy)
+        self.assertTrue(stats.Ratio(1.0, 0.9, 1.11, 5).noisy)
+        self.assertAlmostEqual(stats.Ratio(2.0, 1.5, 2.5, 5).spread, 0.5)
+        self.assertTrue(stats.Ratio(0.0, 0.0, 0.0, 5).noisy)
+
+    def test_median(self):
+        self.assertEqual(stats.median([3, 1, 2]), 2)
+        self.assertIsNone(stats.median([]))
+
+
+def snapshot(requests=0, own=0, use=0, segments=0, used=0):
+    types = [
+        {"type": "temp", "in-use": 1, "memory-use": use, "requests": requests},
+        {"type": "nvmf", "in-use": 1, "memory-use": 10 * use, "requests": own},
+    ]
+    zones = [
+        {"name": "kstack_cache", "size": 16384, "used": used},
+        {"name": "malloc-64", "size": 64, "used": 1000 * used},
+        {"name": "mbuf", "size": 256, "used": used},
+    ]
+    return metrics.Snapshot(
+        json.dumps({"vmstat": {"malloc-statistics": {"memory": types}}}),
+        json.dumps({"vmstat": {"memory-zone-statistics": {"zone": zones}}}),
+        json.dumps({"statistics": {"tcp": {"sent-packets": segments}}}),
+    )
+
+
+LINE = (
+    "loadgen /dev/nda0 mode=read threads=8 ios=2000 written=0 read=8192000 seconds=2.00 "
+    "iops=1000 MBps=4.1 p50us=900 p99us=1800 p999us=2000 cpu=3.000 switches=9000 errors=0\n"
+)
+
+
+class Figures(unittest.TestCase):
+    def test_of_a_cell(self):
+        found = metrics.of_cell(
+            loadgen.parse("nda0: noise\n" + LINE),
+            3.2,
+            500,
+            snapshot(requests=100, own=10, segments=7),
+            snapshot(requests=4100, own=2010, segments=5007),
+        )
+        self.assertEqual(
+            found,
+            {
+                "iops": 1000, "mbps": 4.1, "p50": 900, "p99": 1800, "cpu": 1.5, "emulator": 1.6,
+                "switches": 4.5, "switches_net": 4.0, "segments": 2.5, "mallocs": 3.0,
+                "mallocs_own": 1.0,
+            },
+        )
+
+    def test_without_the_emulators_time(self):
+        found = metrics.of_cell(loadgen.parse(LINE), None, 0, snapshot(), snapshot())
+        self.assertNotIn("emulator", found)
+
+    def test_more_switches_when_idle_is_none(self):
+        found = metrics.of_cell(loadgen.parse(LINE), None, 1e6, snapshot(), snapshot())
+        self.assertEqual(found["switches_net"], 0)
+
+    def test_of_memory(self):
+        found = metrics.of_memory(snapshot(use=0, used=10), snapshot(use=2048, used=12), 2)
+        # Zones behind malloc are not counted twice.
+        self.assertEqual(found, {"malloc_kib": 11.0, "own_kib": 10.0, "zone_kib": 16.25})
+
+    def test_not_a_snapshot(self):
+        for bad in ("", "{}", '{"vmstat": 1}'):
+            with self.assertRaises(metrics.BadSnapshot):
+                metrics.Snapshot(bad, "{}", "{}")
+
+    def test_errors_are_not_results(self):
+        for bad in ("", "loadgen: /dev/nda0: gone\n", LINE.replace("errors=0", "errors=2")):
+            with self.assertRaises(loadgen.BadLine):
+                loadgen.parse(bad)
+
+    def test_the_last_line_counts(self):
+        self.assertEqual(loadgen.parse(LINE + LINE.replace("iops=1000", "iops=7"))["iops"], 7)
+
+    def test_scan_time(self):
+        self.assertAlmostEqual(measure.scan_time("x\nSCAN 100.25 102.75\n"), 2.5)
+        with self.assertRaises(loadgen.BadLine):
+            measure.scan_time("SCAN\n")
+
+    def test_every_figure_has_a_title(self):
+        found = metrics.of_cell(loadgen.parse(LINE), 1.0, 0, snapshot(), snapshot())
+        found |= metrics.of_memory(snapshot(), snapshot(), 1)
+        self.assertLessEqual(found.keys(), {m.key for m in metrics.METRICS})
+
+
+class Cells(unittest.TestCase):
+    def test_the_full_set_has_every_kind_once(self):
+        names = [c.name for c in cells.SETS["full"]]
+        self.assertEqual(len(names), 64)
+        self.assertEqual(len(set(names)), 64)
+        self.assertIn("write-1m-qd8-dgst-4q", names)
+
+    def test_floors_are_measured(self):
+        names = {c.name for c in cells.SETS["floors"]}
+        self.assertLessEqual(floors.THROUGHPUT.keys(), names)
+
+    def test_globs(self):
+        names = {c.name for c in cells.choose("cost", "read-4k-qd1* write-1m-qd8")}
+        self.assertIn("read-4k-qd128-4q", names)
+        self.assertIn("write-1m-qd8", names)
+        self.assertNotIn("write-4k-qd1", names)
+        self.assertEqual(cells.choose("cost", "nothing"), [])
+
+    def test_arguments(self):
+        cell = cells.Cell("write", "128k", 8, True, 4)
+        self.assertEqual(cell.connection, "-i 4 -g -G")
+        self.assertEqual(cell.load, "-o over -t 8 -m 131072 -M 131072 -S")
+        self.assertNotIn("-S", cells.Cell("read", "4k", 1).load)
+
+
+class Stores(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name) / "samples.jsonl"
+
+    def test_a_run_goes_on(self):
+        store = samples.Store(self.path, "b")
+        store.sample(1, "c", "read-4k-qd1", {"iops": 5.0})
+        store.boot(1, "c")
+        store.boot(1, "rust", "GuestError: gone")
+        again = samples.Store(self.path, "b")
+        self.assertTrue(again.done(1, "c"))
+        self.assertFalse(again.done(2, "c"))
+        self.assertEqual(again.figures("read-4k-qd1", "c", "iops"), {1: 5.0})
+        self.assertEqual(again.figures("read-4k-qd1", "c", "p50"), {})
+        self.assertEqual([f["variant"] for f in again.failures()], ["rust"])
+
+    def test_samples_of_another_build_are_not_mixed_in(self):
+        samples.Store(self.path, "b")
+        with self.assertRaises(samples.OtherBuild):
+            samples.Store(self.path, "other")
+
+    def test_fingerprint(self):
+        self.path.write_bytes(b"one")
+        one = samples.fingerprint([self.path], seconds=3)
+        self.assertEqual(one, samples.fingerprint([self.path], seconds=3))
+        self.assertNotEqual(one, samples.fingerprint([self.path], seconds=4))
+        self.path.write_bytes(b"two")
+        self.assertNotEqual(one, samples.fingerprint([self.path], seconds=3))
+
+
+class Reports(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.store = samples.Store(pathlib.Path(folder.name) / "samples.jsonl", "b")
+
+    def measured(self, cell, **variants):
+        for variant, values in variants.items():
+            for pair, figures in enumerate(values, 1):
+                self.store.sample(pair, variant, cell, figures)
+
+    def example(self):
+        self.measured(
+            "read-4k-qd1",
+            c=[{"iops": 1000, "p99": 10}, {"iops": 2000, "p99": 10}],
+            rust=[{"iops": 1700, "p99": 7}, {"iops": 3000, "p99": 9}],
+        )
+        self.measured(
+            "read-128k-qd8", c=[{"mbps": 100}, {"mbps": 100}], rust=[{"mbps": 139}, {"mbps": 141}]
+        )
+        self.measured("read-128k-qd8-dgst", rust=[{"mbps": 70}, {"mbps": 140}])
+        self.store.boot(2, "rust", "Timeout: nothing")
+
+    def test_text(self):
+        self.example()
+        said = table.text(self.store, ["c", "rust"], {"c": "C", "rust": "Rust"}, "heading")
+        row = next(line.split() for line in said.splitlines() if line.startswith("  IOPS"))
+        self.assertEqual(row, ["IOPS", "1,500", "2,350", "1.60", "[1.50..1.70]"])
+        row = next(line.split() for line in said.splitlines() if "p99 latency" in line)
+        self.assertEqual(row[-1], "0.80~[0.70..0.90]")
+        self.assertIn("FAILED pair 2 rust: Timeout: nothing", said)
+
+    def test_floors(self):
+        self.example()
+        found = {c.what: c for c in floors.checks(self.store)}
+        self.assertTrue(found["read-4k-qd1 iops : c"].met)  # 1.6 of 1.6
+        self.assertTrue(found["read-4k-qd1 p99 : c"].met)
+        self.assertTrue(found["read-128k-qd8 mbps : c"].met)  # 1.4 of 1.4
+        self.assertFalse(found["read-128k-qd8-dgst : without digests"].met)
+        self.assertNotIn("read-4k-qd1 iops : linux", found)
+        self.assertEqual(len(found), 4)
+
+    def test_a_lower_figure_is_better_where_it_should_be(self):
+        self.measured("read-4k-qd1", c=[{"cpu": 1.0}], rust=[{"cpu": 0.6}])
+        self.assertEqual([c.met for c in floors.checks(self.store)], [False])
+        self.measured("memory", c=[{"malloc_kib": 9}], rust=[{"malloc_kib": 9}])
+        self.assertEqual([c.met for c in floors.checks(self.store)], [False, True])
+
+    def test_comma_separated(self):
+        self.example()
+        rows = list(csv.DictReader(io.StringIO(table.comma_separated(self.store, ["c", "rust"]))))
+        sample = [r for r in rows if r["kind"] == "sample"]
+        self.assertEqual(len(sample), 14)
+        ratio = [r for r in rows if r["kind"] == "ratio"]
+        self.assertEqual([(r["cell"], r["metric"]) for r in ratio],
+                         [("read-4k-qd1", "iops"), ("read-4k-qd1", "p99"), ("read-128k-qd8", "mbps")])
+        self.assertEqual(float(ratio[0]["value"]), 1.6)
+        self.assertEqual([r["noisy"] for r in ratio], ["0", "1", "0"])
+
+    def test_plot(self):
+        self.example()
+        drawn = plot.svg(self.store, ["c", "rust"], "a < b")
+        root = xml.etree.ElementTree.fromstring(drawn)
+        titles = [t.text for t in root.iter("{http://www.w3.org/2000/svg}title")]
+        # Relative to the median of c; what c was not measured in is not drawn.
+        self.assertEqual(len(titles), 4)
+        self.assertIn("rust 1.57 [1.13..2.00]", titles)
+
+    def test_the_scale_has_room_for_all(self):
+        scale = plot.Scale([0.3, 5.0])
+        self.assertEqual(scale.ticks(), [0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+        self.assertAlmostEqual(scale.x(8.0) - scale.x(4.0), scale.x(0.5) - scale.x(0.25))
+        self.assertEqual(plot.Scale([]).ticks(), [1.0, 2.0])
+
+
+class Processes(unittest.TestCase):
+    def test_processor_time(self):
+        import os
+
+        before = session.cpu_seconds(os.getpid())
+        if before is None:
+            self.skipTest("this system does not tell")
+        sum(range(300000))
+        self.assertGreater(session.cpu_seconds(os.getpid()), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
