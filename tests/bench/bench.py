@@ -12,12 +12,14 @@ import signal
 import sys
 import time
 
-from benchlib import cells, measure, plot, samples, session, table
+from benchlib import cells, linux, measure, plot, samples, session, table
 from benchlib.variants import TITLES, VARIANTS
 
 # What else a set measures: the time to connect, the memory of a queue pair,
 # the time to scan many namespaces.
 EXTRAS = {"floors": ("connect", "memory"), "full": ("connect", "memory", "scan")}
+
+LINUX = "linux"
 
 
 def arguments(env):
@@ -31,10 +33,25 @@ def arguments(env):
     parser.add_argument("--variants", default=env.get("BENCH_VARIANTS") or "c c-delack0 rust")
     parser.add_argument("--boots", type=int, help="stop after so many; the next run goes on")
     parser.add_argument("--report", action="store_true", help="only write the results again")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if env.get("BENCH_LINUX") and LINUX not in args.variants.split():
+        args.variants += f" {LINUX}"
+    return args
 
 
-def run(bench, store, args, chosen, extras):
+def boots(env, args, bench, chosen, extras):
+    """A function that boots a variant by name and gives what it measures."""
+    ready = linux.prepare(env, args.output) if LINUX in args.variants.split() else None
+
+    def boot(name, variant):
+        if variant == LINUX:
+            return linux.boot(ready, name, chosen, args.seconds)
+        return measure.boot(bench, name, VARIANTS[variant], chosen, extras, args.seconds)
+
+    return boot
+
+
+def run(boot, store, args):
     """The boots that are missing, A B A B ..."""
     todo = [
         (pair, name)
@@ -46,8 +63,7 @@ def run(bench, store, args, chosen, extras):
         start = time.monotonic()
         failure = None
         try:
-            boot = measure.boot(bench, f"{pair}-{name}", VARIANTS[name], chosen, extras, args.seconds)
-            for cell, figures in boot:
+            for cell, figures in boot(f"{pair}-{name}", name):
                 store.sample(pair, name, cell, figures)
         except Exception as error:  # a boot that fails is a result too
             failure = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -57,7 +73,7 @@ def run(bench, store, args, chosen, extras):
 
 
 def write(store, args, bench):
-    order = [v for v in [*VARIANTS, "linux"] if any(s["variant"] == v for s in store.samples)]
+    order = [v for v in TITLES if any(s["variant"] == v for s in store.samples)]
     if not order:
         return
     how = "KVM" if bench.options.accelerated else "TCG"
@@ -103,7 +119,12 @@ def main():
         store = samples.Store(args.output / "samples.jsonl", build)
     except samples.OtherBuild as error:
         sys.exit(f"bench: {error}; remove it or name another output")
-    left = 0 if args.report else run(bench, store, args, chosen, extras)
+    left = 0
+    if not args.report:
+        try:
+            left = run(boots(os.environ, args, bench, chosen, extras), store, args)
+        except session.Unavailable as missing:
+            sys.exit(f"bench: {missing}")
     write(store, args, bench)
     if left:
         print(f"{left} boots are still to do")

@@ -94,7 +94,8 @@ def boot(bench, name, variant, chosen, extras, seconds):
         before, after = (
             metrics.Snapshot.read(snaps, f"{cell.name}.{when}") for when in ("before", "after")
         )
-        yield cell.name, metrics.of_cell(result, emulator, idle, before, after)
+        figures = metrics.of_cell(result, emulator, idle)
+        yield cell.name, figures | metrics.of_snapshots(result["ios"], before, after)
     if (snaps / f"queues{MANY_QUEUES}.tcp").exists():
         few, many = (
             metrics.Snapshot.read(snaps, f"queues{n}") for n in (FEW_QUEUES, MANY_QUEUES)

@@ -82,7 +82,7 @@ class Snapshot:
         return sum(size for name, size in self.zones.items() if name.startswith(QUEUE_ZONES))
 
 
-def of_cell(result, emulator, idle_rate, before, after):
+def of_cell(result, emulator, idle_rate):
     """result: loadgen's; emulator: processor seconds of QEMU or None;
     idle_rate: context switches a second without load."""
     ios = result["ios"]
@@ -94,13 +94,19 @@ def of_cell(result, emulator, idle_rate, before, after):
         "cpu": result["cpu"] * 1000 / ios,
         "switches": result["switches"] / ios,
         "switches_net": max(0.0, result["switches"] - idle_rate * result["seconds"]) / ios,
-        "segments": (after.segments - before.segments) / ios,
-        "mallocs": (after.requests() - before.requests()) / ios,
-        "mallocs_own": (after.requests(OURS) - before.requests(OURS)) / ios,
     }
     if emulator is not None:
         found["emulator"] = emulator * 1000 / ios
     return found
+
+
+def of_snapshots(ios, before, after):
+    """What the system did for each I/O between two snapshots."""
+    return {
+        "segments": (after.segments - before.segments) / ios,
+        "mallocs": (after.requests() - before.requests()) / ios,
+        "mallocs_own": (after.requests(OURS) - before.requests(OURS)) / ios,
+    }
 
 
 def of_memory(few, many, queues):

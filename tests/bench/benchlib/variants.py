@@ -38,4 +38,5 @@ TITLES = {
     "rust": "Rust",
     "rust-host": "Rust host and transport, C target",
     "rust-target": "Rust target and transport, C host",
+    "linux": "Linux host and target on null_blk",
 }

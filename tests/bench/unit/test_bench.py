@@ -16,8 +16,8 @@ import xml.etree.ElementTree
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from benchlib import cells, floors, loadgen, measure, metrics, plot, samples, session  # noqa: E402
-from benchlib import stats, table  # noqa: E402
+from benchlib import cells, floors, linux, loadgen, measure, metrics, plot  # noqa: E402
+from benchlib import samples, session, stats, table  # noqa: E402
 
 
 class Ratios(unittest.TestCase):
@@ -72,28 +72,28 @@ LINE = (
 
 class Figures(unittest.TestCase):
     def test_of_a_cell(self):
-        found = metrics.of_cell(
-            loadgen.parse("nda0: noise\n" + LINE),
-            3.2,
-            500,
-            snapshot(requests=100, own=10, segments=7),
-            snapshot(requests=4100, own=2010, segments=5007),
-        )
+        found = metrics.of_cell(loadgen.parse("nda0: noise\n" + LINE), 3.2, 500)
         self.assertEqual(
             found,
             {
                 "iops": 1000, "mbps": 4.1, "p50": 900, "p99": 1800, "cpu": 1.5, "emulator": 1.6,
-                "switches": 4.5, "switches_net": 4.0, "segments": 2.5, "mallocs": 3.0,
-                "mallocs_own": 1.0,
+                "switches": 4.5, "switches_net": 4.0,
             },
         )
 
+    def test_of_snapshots(self):
+        found = metrics.of_snapshots(
+            2000,
+            snapshot(requests=100, own=10, segments=7),
+            snapshot(requests=4100, own=2010, segments=5007),
+        )
+        self.assertEqual(found, {"segments": 2.5, "mallocs": 3.0, "mallocs_own": 1.0})
+
     def test_without_the_emulators_time(self):
-        found = metrics.of_cell(loadgen.parse(LINE), None, 0, snapshot(), snapshot())
-        self.assertNotIn("emulator", found)
+        self.assertNotIn("emulator", metrics.of_cell(loadgen.parse(LINE), None, 0))
 
     def test_more_switches_when_idle_is_none(self):
-        found = metrics.of_cell(loadgen.parse(LINE), None, 1e6, snapshot(), snapshot())
+        found = metrics.of_cell(loadgen.parse(LINE), None, 1e6)
         self.assertEqual(found["switches_net"], 0)
 
     def test_of_memory(self):
@@ -120,7 +120,8 @@ class Figures(unittest.TestCase):
             measure.scan_time("SCAN\n")
 
     def test_every_figure_has_a_title(self):
-        found = metrics.of_cell(loadgen.parse(LINE), 1.0, 0, snapshot(), snapshot())
+        found = metrics.of_cell(loadgen.parse(LINE), 1.0, 0)
+        found |= metrics.of_snapshots(1, snapshot(), snapshot())
         found |= metrics.of_memory(snapshot(), snapshot(), 1)
         self.assertLessEqual(found.keys(), {m.key for m in metrics.METRICS})
 
@@ -148,6 +149,15 @@ class Cells(unittest.TestCase):
         self.assertEqual(cell.connection, "-i 4 -g -G")
         self.assertEqual(cell.load, "-o over -t 8 -m 131072 -M 131072 -S")
         self.assertNotIn("-S", cells.Cell("read", "4k", 1).load)
+
+
+class Linux(unittest.TestCase):
+    def test_segments(self):
+        text = (
+            "Ip: Forwarding DefaultTTL\nIp: 2 64\n"
+            "Tcp: RtoAlgorithm InSegs OutSegs RetransSegs\nTcp: 1 200 345 0\n"
+        )
+        self.assertEqual(linux.segments(text), 345)
 
 
 class Stores(unittest.TestCase):

@@ -69,7 +69,7 @@ class Guest:
 
     tokens = itertools.count(1)
 
-    def __init__(self, settings, name, forward=None, memory=256):
+    def __init__(self, settings, name, forward=None, memory=256, cpus=1):
         self.folder = settings.work / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.console = self.folder / "console.log"
@@ -80,7 +80,7 @@ class Guest:
         if forward:
             net += f",hostfwd=tcp:127.0.0.1:{forward}-:4420"
         argv = [settings.qemu, "-nodefaults", "-no-user-config", "-no-reboot"]
-        argv += ["-display", "none", "-machine", "q35", "-m", str(memory), "-smp", "1"]
+        argv += ["-display", "none", "-machine", "q35", "-m", str(memory), "-smp", str(cpus)]
         argv += ["-accel", settings.accel, "-cpu", "host" if settings.accel == "kvm" else "max"]
         argv += ["-kernel", str(settings.kernel), "-initrd", str(settings.initrd)]
         argv += ["-append", "console=ttyS0 quiet loglevel=4 panic=-1 tsc=reliable mitigations=off"]
