@@ -107,6 +107,9 @@ impl Params {
             n => n,
         };
         let (max_data, max_icd) = match (role, narrow(raw.max_icd)?) {
+            // With data digests Linux's controller (6.1, 6.12) takes one PDU per R2T; of more it finds the digest wrong,
+            // and ends the connection. Nothing but its own limit may cut the data then.
+            (Role::Host, icd) if raw.data_digests => (maxh2cdata, icd),
             (Role::Host, icd) => (transmit.min(maxh2cdata), icd),
             (Role::Controller, 0) if raw.admin => (transmit, ADMIN_ICD),
             (Role::Controller, 0) => (transmit, DEFAULT_IO_ICD),
@@ -205,6 +208,19 @@ mod tests {
         };
         assert_eq!(
             Params::parse(Role::Host, &raw).unwrap().max_data,
+            DEFAULT_MAX_TRANSMIT_DATA
+        );
+        let digests = RawParams {
+            data_digests: true,
+            ..raw
+        };
+        assert_eq!(
+            Params::parse(Role::Host, &digests).unwrap().max_data,
+            1 << 20,
+            "one PDU per R2T"
+        );
+        assert_eq!(
+            Params::parse(Role::Controller, &digests).unwrap().max_data,
             DEFAULT_MAX_TRANSMIT_DATA
         );
         let raw = RawParams {
