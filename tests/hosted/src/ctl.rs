@@ -301,11 +301,27 @@ fn u64_at(b: &[u8; 64], at: usize) -> u64 {
     (0..8).fold(0, |v, i| v | u64::from(b[at + i]) << (8 * i))
 }
 
+/// The commands that a LUN executes, and no others.
+mod opcode {
+    pub const FLUSH: u8 = 0x00;
+    pub const WRITE: u8 = 0x01;
+    pub const READ: u8 = 0x02;
+    pub const COMPARE: u8 = 0x05;
+    pub const WRITE_ZEROES: u8 = 0x08;
+    pub const DSM: u8 = 0x09;
+    pub const VERIFY: u8 = 0x0c;
+}
+
+/// Bytes of a range of Dataset Management.
+const DSM_RANGE: usize = 16;
+const DSM_DEALLOCATE: u8 = 1 << 2;
+
 const SUCCESS: u16 = 0;
 const INVALID_OPCODE: u16 = 0x01;
 const INVALID_FIELD: u16 = 0x02;
 const INVALID_NAMESPACE: u16 = 0x0b;
 const LBA_RANGE: u16 = 0x80;
+const COMPARE_FAILURE: u16 = 0x285;
 /// What CTL says of aborted commands; the type is wrong.
 const ABORTED: u16 = 0x71;
 
@@ -374,14 +390,27 @@ impl Io {
             .and_then(|a| Some(a..a.checked_add(len)?))
             .filter(|r| r.end <= lun.blocks().len());
         match (sqe[0], range) {
-            (0x00, _) => self.end(SUCCESS),
-            (0x01 | 0x02 | 0x08, None) => self.end(LBA_RANGE),
-            (0x01, Some(_)) => self.start(vec![0xdc; len], false),
-            (0x02, Some(range)) => {
+            (opcode::FLUSH, _) => self.end(SUCCESS),
+            (opcode::DSM, _) => {
+                // CTL takes the number of ranges as it is, not 0's based.
+                let ranges = usize::from(sqe[40]);
+                self.start(vec![0xdc; ranges * DSM_RANGE], false);
+            }
+            (
+                opcode::WRITE
+                | opcode::READ
+                | opcode::COMPARE
+                | opcode::WRITE_ZEROES
+                | opcode::VERIFY,
+                None,
+            ) => self.end(LBA_RANGE),
+            (opcode::WRITE | opcode::COMPARE, Some(_)) => self.start(vec![0xdc; len], false),
+            (opcode::VERIFY, Some(_)) => self.end(SUCCESS),
+            (opcode::READ, Some(range)) => {
                 let data = lun.blocks()[range].to_vec();
                 self.start(data, true);
             }
-            (0x08, Some(range)) => {
+            (opcode::WRITE_ZEROES, Some(range)) => {
                 lun.blocks()[range].fill(0);
                 self.end(SUCCESS);
             }
@@ -419,11 +448,11 @@ impl Io {
             } else if st.status.is_some() {
                 st.status
             } else if st.offset >= data.len() {
-                if !st.to_host {
-                    let at = u64_at(&r.sqe, 40) as usize * BLOCK;
-                    lun.blocks()[at..at + data.len()].copy_from_slice(data);
-                }
-                Some(SUCCESS)
+                Some(if st.to_host {
+                    SUCCESS
+                } else {
+                    received(&mut lun.blocks(), &r.sqe, data)
+                })
             } else {
                 st.len = lun.style.chunk.min(data.len() - st.offset);
                 let step = match lun.style.segment {
@@ -456,6 +485,40 @@ impl Io {
             go();
         }
     }
+}
+
+/// Executes a command whose data the host has sent.
+fn received(blocks: &mut [u8], sqe: &[u8; 64], data: &[u8]) -> u16 {
+    if sqe[0] == opcode::DSM {
+        return deallocate(blocks, sqe, data);
+    }
+    let at = u64_at(sqe, 40) as usize * BLOCK;
+    let target = &mut blocks[at..at + data.len()];
+    if sqe[0] == opcode::COMPARE {
+        return if target == data {
+            SUCCESS
+        } else {
+            COMPARE_FAILURE
+        };
+    }
+    target.copy_from_slice(data);
+    SUCCESS
+}
+
+/// Dataset Management; blocks without contents read as zeroes.
+fn deallocate(blocks: &mut [u8], sqe: &[u8; 64], ranges: &[u8]) -> u16 {
+    let number = |b: &[u8]| b.iter().rev().fold(0u64, |v, b| v << 8 | u64::from(*b));
+    let total = (blocks.len() / BLOCK) as u64;
+    for r in ranges.chunks_exact(DSM_RANGE) {
+        let (count, first) = (number(&r[4..8]), number(&r[8..]));
+        let Some(end) = first.checked_add(count).filter(|end| *end <= total) else {
+            return LBA_RANGE;
+        };
+        if sqe[44] & DSM_DEALLOCATE != 0 {
+            blocks[first as usize * BLOCK..end as usize * BLOCK].fill(0);
+        }
+    }
+    SUCCESS
 }
 
 /// Identify Namespace. A LUN has the same identity whenever it is there.

@@ -238,6 +238,27 @@ fn passthrough_moves_data_both_ways() {
     io[0] = 2;
     assert_eq!(pass(&node, &io, &mut back, true), Ok(0));
     assert!(back == data);
+    // Compare; Dataset Management; Verify.
+    io[0] = 0x05;
+    assert_eq!(pass(&node, &io, &mut data, false), Ok(0));
+    let mut other = pattern(2, 4096);
+    assert_eq!(pass(&node, &io, &mut other, false), Ok(0x285));
+    let mut dsm = [0u8; 64];
+    (dsm[0], dsm[4], dsm[40], dsm[44]) = (0x09, 1, 1, 4);
+    let mut ranges = [0u8; 32];
+    (ranges[4], ranges[8], ranges[20], ranges[24]) = (1, 3, 2, 5);
+    assert_eq!(pass(&node, &dsm, &mut ranges, false), Ok(0));
+    for (block, zero) in [(3, true), (4, false), (5, true), (6, true), (7, false)] {
+        let now = t.luns[0].blocks()[block * 512..][..512]
+            .iter()
+            .all(|b| *b == 0);
+        assert_eq!(now, zero, "block {block}");
+    }
+    ranges[31] = 1;
+    assert_eq!(pass(&node, &dsm, &mut ranges, false), Ok(0x80));
+    io[0] = 0x0c;
+    assert_eq!(pass(&node, &io, &mut [], false), Ok(0));
+    io[0] = 0x02;
     // A length that is not the command's, and one that is absurd.
     assert_ne!(pass(&node, &io, &mut back[..512], true), Ok(0));
     sqe[0] = 0xc5;
