@@ -13,6 +13,7 @@ from interoplib import cpio, guest, packages, settings
 from . import loadgen, measure, metrics
 from .session import Unavailable, cpu_seconds
 
+HOST = "3f6c1b10-6d6e-4b8f-9a40-111213141516"
 DISK = "/dev/nvme0n1"
 MIB = 64
 CPUS = 2
@@ -55,7 +56,9 @@ def boot(ready, name, chosen, seconds):
                     running.check("nvme disconnect-all", 60)
                 connection = cell.connection
                 running.check(
-                    f"nvme connect -t tcp -a 127.0.0.1 -s 4420 -n {guest.NQN} {connection}", 60
+                    f"nvme connect -t tcp -a 127.0.0.1 -s 4420 -n {guest.NQN} {connection} "
+                    f"-I {HOST} -q nqn.2014-08.org.nvmexpress:uuid:{HOST}",
+                    60,
                 )
                 running.wait(f"test -b {DISK}", 30)
                 running.check(f"loadgen -f {DISK} {measure.WARM_UP}", 60)
