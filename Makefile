@@ -8,6 +8,7 @@
 #   make check-kmods  the link gate on each of them
 #   make test lint    unit tests; rustfmt and clippy
 #   make demo         all four modules in one process: see ARGS=--help
+#   make fuzz         the fuzz targets, FUZZ_RUNS executions of each
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
 #   make bench        our modules and the base system's in turn, there
 #   make bench-cost   instructions of an I/O there, by function
@@ -187,6 +188,9 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+fuzz:
+	@CARGO="$(CARGO)" FUZZ_OUT="$(O)/fuzz" sh tests/fuzz/run.sh
+
 vm-test: kmods
 	@if test -e tests/vm/Makefile; then $(MAKE) -C tests/vm KMODS=$(O)/kmods; \
 	else echo 'vm-test: skipped, there is no harness yet'; fi
@@ -201,6 +205,6 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint vm-test bench bench-cost clean force
+.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint fuzz vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:
