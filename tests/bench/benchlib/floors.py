@@ -28,7 +28,6 @@ AT_MOST = {
 }
 
 SWITCHES = ("read-4k-qd1", "switches_net", 0.5)
-MEMORY = ("malloc_kib", "zone_kib")
 DIGESTS = 0.85
 SCALING = 1.5
 
@@ -79,6 +78,5 @@ def checks(store):
             found += _bounded(f"{cell} : one queue", within(store, SUBJECT, cell, one), least=SCALING)
     cell, key, most = SWITCHES
     found += _bounded(f"{cell} {key} : c", against(cell, key, "c"), most=most)
-    for key in MEMORY:
-        found += _bounded(f"memory {key} : c", against("memory", key, "c"), most=1)
+    found += _bounded("memory kib : c", against("memory", "kib", "c"), most=1)
     return found

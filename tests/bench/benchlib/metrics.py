@@ -37,9 +37,10 @@ METRICS = (
     Metric("mallocs", "mallocs per I/O, all types", 3),
     Metric("mallocs_own", "  of the modules' types", 3),
     Metric("seconds", "seconds", 3),
-    Metric("malloc_kib", "malloc KiB per queue pair", 1),
-    Metric("zone_kib", "zone KiB per queue pair", 1),
-    Metric("own_kib", "  of the modules' malloc types", 1),
+    Metric("kib", "KiB per queue pair", 1),
+    Metric("malloc_kib", "  from malloc", 1),
+    Metric("own_kib", "    of the modules' types", 1),
+    Metric("zone_kib", "  from zones", 1),
 )
 
 
@@ -112,8 +113,11 @@ def of_snapshots(ios, before, after):
 def of_memory(few, many, queues):
     """Both ends' memory of one of the queue pairs that many has more."""
     kib = 1024 * queues
+    malloced = (many.malloced() - few.malloced()) / kib
+    zoned = (many.zoned() - few.zoned()) / kib
     return {
-        "malloc_kib": (many.malloced() - few.malloced()) / kib,
+        "kib": malloced + zoned,
+        "malloc_kib": malloced,
         "own_kib": (many.malloced(OURS) - few.malloced(OURS)) / kib,
-        "zone_kib": (many.zoned() - few.zoned()) / kib,
+        "zone_kib": zoned,
     }

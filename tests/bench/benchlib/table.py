@@ -41,7 +41,10 @@ def ratios(store, cell, key, variants):
 
 def _block(store, cell, variants):
     rows = [[cell, *variants, *(f"{s}:{b}" for s in subjects(variants) for b in baselines(variants))]]
+    other = {"iops": "mbps", "mbps": "iops"}[metrics.throughput(cell)]
     for metric in metrics.METRICS:
+        if metric.key == other:
+            continue
         medians = [
             stats.median(list(store.figures(cell, v, metric.key).values())) for v in variants
         ]
