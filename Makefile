@@ -8,6 +8,7 @@
 #   make check-kmods  the link gate on each of them
 #   make test lint    unit tests; rustfmt and clippy
 #   make demo         all four modules in one process: see ARGS=--help
+#   make sim          SEEDS=1000 simulations, or SEED=n once more
 #   make fuzz         the fuzz targets, FUZZ_RUNS executions of each
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
 #   make bench        our modules and the base system's in turn, there
@@ -184,6 +185,20 @@ test:
 demo:
 	@$(CARGO) run -q --release -p hosted --bin demo -- $(ARGS)
 
+# One simulation per seed; then failures at each allocation site, at each
+# segment and at some bytes.
+SEEDS	?= 1000
+SIM	= $(CARGO) run -q -p hosted --bin sim --
+sim:
+ifdef SEED
+	@$(SIM) --seed $(SEED)
+else
+	@$(SIM) --seeds 0..$(SEEDS)
+	@$(SIM) --sites
+	@$(SIM) --segments
+	@$(SIM) --bytes 499
+endif
+
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -205,6 +220,6 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo lint fuzz vm-test bench bench-cost clean force
+.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -253,6 +253,16 @@ pub fn rescan_all(link: &Link, sleep: CanSleep<'_>) -> Result<()> {
     } else {
         Cause::Listed
     };
+    let result = look_at_all(link, cause, sleep);
+    if result.is_err() && cause == Cause::Lost {
+        // The next one has to tell CAM what this one did not come to.
+        ctrl.note_lost();
+    }
+    result
+}
+
+fn look_at_all(link: &Link, cause: Cause, sleep: CanSleep<'_>) -> Result<()> {
+    let ctrl = link.controller();
     let mut walk = Walk::new(link.features().nn);
     let mut next = 1;
     loop {

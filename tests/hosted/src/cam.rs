@@ -241,12 +241,26 @@ impl Sim {
         Some((completion, data))
     }
 
+    /// Identifies a namespace; like nvme_xpt(4), not only once.
+    fn probe(self: &Arc<Self>, sqe: [u8; 64]) -> Option<(Completion, Vec<u8>)> {
+        const RETRIES: u32 = 4;
+        let mut tries = 0;
+        loop {
+            let (done, page) = self.run(sqe, vec![0; 4096], false, true)?;
+            if done.outcome == NVRS_CCB_CMP || done.outcome == NVRS_CCB_GONE || tries == RETRIES {
+                return Some((done, page));
+            }
+            tries += 1;
+            os::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Looks at a namespace, as a probe does.
     fn scan(self: &Arc<Self>, nsid: u32) {
         let mut sqe = crate::pdu::sqe(0x06, 0, 4096, false);
         sqe[1] = 0;
         sqe[4..8].copy_from_slice(&nsid.to_le_bytes());
-        let Some((done, page)) = self.run(sqe, vec![0; 4096], false, true) else {
+        let Some((done, page)) = self.probe(sqe) else {
             return;
         };
         let blocks = u64::from_le_bytes([
@@ -318,10 +332,15 @@ impl Disk {
             cqe: [0; 16],
         };
         let (c, data) = self.sim.run(sqe, data, write, false).ok_or(gone)?;
-        if c.outcome == NVRS_CCB_CMP {
-            Ok(data)
-        } else {
-            Err(c)
+        match c.outcome {
+            NVRS_CCB_CMP => Ok(data),
+            outcome => {
+                if outcome == NVRS_CCB_GONE {
+                    // nda(4) gives its disk up; a scan finds it again.
+                    lock(&self.sim.state).disks.remove(&self.nsid);
+                }
+                Err(c)
+            }
         }
     }
 
@@ -343,6 +362,12 @@ impl Disk {
     /// Flushes.
     pub fn flush(&self) -> Result<(), Completion> {
         self.io(0, 0, Vec::new(), false).map(|_| ())
+    }
+
+    /// Whether its controller still has it.
+    pub fn is_alive(&self) -> bool {
+        let st = lock(&self.sim.state);
+        !st.destroyed && st.disks.contains_key(&self.nsid)
     }
 
     /// Commands with the SIM, and commands that wait for it.

@@ -14,6 +14,7 @@ pub fn die(what: &str) -> ! {
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     eprintln!("hosted kernel: panic in thread {name:?}: {what}");
     eprintln!("{}", std::backtrace::Backtrace::force_capture());
+    crate::sim::say_how_to_repeat();
     std::process::abort()
 }
 

@@ -19,14 +19,14 @@ pub enum Failing {
     None,
     /// None, but sites are counted.
     Count,
-    /// One in so many.
-    OneIn(u64),
-    /// Those of one site: its first, or all of them.
+    /// One in so many, until so many have failed.
+    OneIn(u64, u64),
+    /// The first of one site.
     Site {
         /// The site.
         number: usize,
-        /// All of its allocations.
-        always: bool,
+        /// How many.
+        times: u64,
     },
 }
 
@@ -105,18 +105,17 @@ pub fn fails() -> bool {
     let failing = with(|s| s.failing);
     let (fails, number) = match failing {
         Failing::None => return false,
-        Failing::OneIn(n) => (sched::random().is_some_and(|r| (r >> 16) % n == 0), None),
+        Failing::OneIn(n, most) => {
+            let hit = sched::random().is_some_and(|r| (r >> 16) % n == 0);
+            (hit && with(|s| s.failed) < most, None)
+        }
         Failing::Count | Failing::Site { .. } => {
             let chain = call_chain();
             with(|s| {
                 let next = s.numbers.len();
-                let mut first = false;
-                let number = *s.numbers.entry(chain).or_insert_with(|| {
-                    first = true;
-                    next
-                });
-                let hit = matches!(failing, Failing::Site { number: n, always }
-                    if n == number && (first || always));
+                let number = *s.numbers.entry(chain).or_insert(next);
+                let hit = matches!(failing, Failing::Site { number: n, times }
+                    if n == number && s.failed < times);
                 (hit, Some(number))
             })
         }

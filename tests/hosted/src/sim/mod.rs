@@ -5,8 +5,13 @@
 //! virtual clock and a network in memory, in one process per seed.
 
 pub mod alloc;
+pub mod campaign;
+pub mod model;
 pub mod net;
+pub mod plan;
 pub mod sched;
+pub mod target;
+pub mod workload;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

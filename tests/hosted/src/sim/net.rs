@@ -115,6 +115,8 @@ enum Event {
 struct Network {
     weather: Weather,
     hazards: Vec<Hazard>,
+    /// How often they strike until there is peace.
+    budget: u32,
     strikes: Vec<Strike>,
     ends: BTreeMap<Id, End>,
     next: Id,
@@ -124,6 +126,8 @@ struct Network {
     turns: u64,
     /// Segments sent.
     segments: u64,
+    /// At this one somebody is told.
+    alarm: Option<u64>,
     harmed: u64,
     wire: bool,
 }
@@ -136,6 +140,7 @@ static NET: Mutex<Network> = Mutex::new(Network {
         partial: false,
     },
     hazards: Vec::new(),
+    budget: 0,
     strikes: Vec::new(),
     ends: BTreeMap::new(),
     next: 0,
@@ -144,10 +149,12 @@ static NET: Mutex<Network> = Mutex::new(Network {
     events: BTreeMap::new(),
     turns: 0,
     segments: 0,
+    alarm: None,
     harmed: 0,
     wire: false,
 });
 static EVENTS: Condvar = Condvar::new();
+static ALARM: Condvar = Condvar::new();
 
 type Net = MutexGuard<'static, Network>;
 
@@ -268,7 +275,10 @@ impl Network {
     /// Chooses the byte at which harm comes next, if any is to come.
     fn draw_harm(&mut self, id: Id) {
         let strikes: Vec<Strike> = self.strikes.clone();
-        let hazards = self.hazards.clone();
+        let hazards = match self.budget {
+            0 => Vec::new(),
+            _ => self.hazards.clone(),
+        };
         let e = self.end(id);
         if e.harm.is_some() {
             return;
@@ -340,6 +350,10 @@ impl Network {
     fn segment(&mut self, id: Id, mut bytes: Vec<u8>) -> bool {
         self.draw_harm(id);
         self.segments += 1;
+        if self.alarm.is_some_and(|a| a <= self.segments) {
+            self.alarm = None;
+            ALARM.notify_all();
+        }
         let when = self.arrival(id);
         let e = self.end(id);
         let (start, peer) = (e.sent, e.peer);
@@ -354,6 +368,12 @@ impl Network {
             return true;
         };
         e.harm = None;
+        self.budget = self.budget.saturating_sub(1);
+        if self.budget == 0 {
+            for e in self.ends.values_mut() {
+                e.harm = None;
+            }
+        }
         self.harmed += 1;
         sched::note(at, harm as u64);
         let keep = at.saturating_sub(start) as usize;
@@ -465,13 +485,15 @@ pub fn set_weather(weather: Weather) {
     net().weather = weather;
 }
 
-/// Says what can happen from now on.
-pub fn set_hazards(hazards: Vec<Hazard>) {
+/// Says what can happen from now on, and how often at most: hosts and
+/// controllers have to get somewhere.
+pub fn set_hazards(hazards: Vec<Hazard>, budget: u32) {
     let mut n = net();
     for e in n.ends.values_mut() {
         e.harm = None;
     }
     n.hazards = hazards;
+    n.budget = budget;
 }
 
 /// Says what happens, and at which byte.
@@ -483,6 +505,31 @@ pub fn set_strikes(strikes: Vec<Strike>) {
 pub fn counts() -> (usize, u64, u64) {
     let n = net();
     (n.links, n.segments, n.harmed)
+}
+
+/// What each direction of each connection carried: its number, whether it is
+/// the one from who connected, and bytes.
+pub fn traffic() -> Vec<(usize, bool, u64)> {
+    let n = net();
+    n.ends.values().map(|e| (e.link, e.down, e.sent)).collect()
+}
+
+/// Waits until so many segments were sent; false when time ran out.
+pub fn wait_segment(number: u64, time: Duration) -> bool {
+    let end = Instant::now() + time;
+    let mut n = net();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if n.segments >= number {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
+        }
+        n.alarm = Some(number);
+        let r = ALARM.wait_timeout(n, left);
+        n = r.unwrap_or_else(PoisonError::into_inner).0;
+    }
 }
 
 /// All connections are reset, as when a machine restarts.

@@ -33,6 +33,8 @@ pub struct Config {
     pub jump_one_in: u64,
     /// How far it jumps at most, in microseconds.
     pub jump_us: u64,
+    /// How often it jumps at most.
+    pub jumps: u64,
 }
 
 /// More steps than any simulation takes that makes progress.
@@ -164,7 +166,8 @@ impl Scheduler {
             self.stuck("livelock: too many steps");
         }
         let mut now = NOW.load(Ordering::Relaxed) + self.rng.below(3);
-        if self.config.jump_one_in != 0 && self.rng.below(self.config.jump_one_in) == 0 {
+        let may_jump = self.config.jump_one_in != 0 && self.jumps < self.config.jumps;
+        if may_jump && self.rng.below(self.config.jump_one_in) == 0 {
             self.jumps += 1;
             now += self.rng.below(self.config.jump_us);
             self.note(0xc10c, now);
@@ -463,7 +466,12 @@ pub fn simulate<R>(config: Config, f: impl FnOnce() -> R) -> (R, Trace) {
     (r, trace)
 }
 
+/// Every thread says where it is, and the process ends.
+pub fn give_up(why: &str) -> ! {
+    lock().stuck(why)
+}
+
 /// The clock does not jump from now on.
 pub fn stop_jumps() {
-    lock().config.jump_one_in = 0;
+    lock().config.jumps = 0;
 }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! A bounded number of simulations. `make sim` runs more.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use hosted::sim::campaign::{Campaign, Outcome};
+
+/// Three of each kind of trouble.
+const SEEDS: u64 = 42;
+
+fn campaign() -> Campaign {
+    Campaign {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_sim")),
+        jobs: available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn all_pass(outcomes: &[Outcome]) {
+    for o in outcomes {
+        if let Err(e) = &o.result {
+            panic!("sim {}\n{e}", o.args.join(" "));
+        }
+    }
+}
+
+fn seed(n: u64) -> Vec<String> {
+    vec!["--seed".into(), n.to_string()]
+}
+
+#[test]
+fn seeds_are_clean() {
+    let all: Vec<_> = (0..SEEDS).map(seed).collect();
+    all_pass(&campaign().run(&all, |_| {}));
+}
+
+/// Also where the process is loaded elsewhere and moves between processors.
+#[test]
+fn a_seed_replays_exactly() {
+    let all: Vec<_> = (100..114).map(seed).collect();
+    for o in campaign().run(&all, |_| {}) {
+        let first = o.result.expect("a clean seed");
+        let again = Command::new(env!("CARGO_BIN_EXE_sim"))
+            .args(&o.args)
+            .output()
+            .expect("it runs");
+        let again = String::from_utf8(again.stdout).expect("text");
+        for (name, number) in first {
+            let same = again.contains(&format!(" {name} {number}"));
+            assert!(same, "{:?}: {name} is {number} once: {again}", o.args);
+        }
+    }
+}
+
+fn sweep(args: &[&str]) {
+    let out = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(args)
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}");
+}
+
+#[test]
+fn an_allocation_may_fail_at_each_site() {
+    sweep(&["--sites"]);
+}
+
+#[test]
+fn each_end_may_restart_at_any_segment() {
+    sweep(&["--segments", "5"]);
+}
+
+#[test]
+fn a_connection_may_end_at_any_byte() {
+    // A prime: `make sim` comes to other bytes.
+    sweep(&["--bytes", "3989"]);
+}
