@@ -8,12 +8,12 @@
 import argparse
 import os
 import pathlib
-import signal
 import sys
 import time
 
 from benchlib import cells, linux, measure, plot, samples, session, table
 from benchlib.variants import TITLES, VARIANTS
+from vmlib import runner  # benchlib says where that is
 
 # What else a set measures: the time to connect, the memory of a queue pair,
 # the time to scan many namespaces.
@@ -91,9 +91,7 @@ def write(store, args, bench):
 
 def main():
     args = arguments(os.environ)
-    # Leave through the blocks that end QEMU.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: sys.exit(128 + n))
+    runner.leave_on_signals()
     chosen = cells.choose(args.set, args.cells)
     extras = args.extras.split() if args.extras is not None else EXTRAS.get(args.set, ())
     if args.cells and args.extras is None:

@@ -17,6 +17,7 @@ import time
 
 from benchlib import cells, costreport, counts, elf, loadgen, session
 from benchlib.variants import VARIANTS
+from vmlib import runner  # benchlib says where that is
 
 # I/Os of one window: enough that a window lasts about a second.
 IOS = {"4k": 4096, "128k": 1024, "1m": 256}
@@ -118,6 +119,7 @@ def main():
     if args.shorten:
         print(costreport.text(costreport.parse(args.shorten.read_text()), SHORT), end="")
         return 0
+    runner.leave_on_signals()
     try:
         count(args)
     except session.Unavailable as missing:

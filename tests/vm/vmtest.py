@@ -16,7 +16,6 @@ import argparse
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import tempfile
 
@@ -62,9 +61,7 @@ def boots(args, modules, have_debug):
 
 def main():
     args = arguments()
-    # Leave through the blocks that end QEMU.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: sys.exit(128 + n))
+    runner.leave_on_signals()
     env = os.environ
     try:
         found = inputs.resolve(env)

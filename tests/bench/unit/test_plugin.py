@@ -22,6 +22,7 @@ t b ffffffff80000010 c3
 t rep ffffffff80000020 f3a4
 t rexrep ffffffff80000030 f348ab
 t one ffffffff80000040 a4
+t word ffffffff80000050 66a5
 t other 403000 0f1f84000300564e
 """
 
@@ -70,10 +71,11 @@ class Plugin(unittest.TestCase):
         self.assertEqual(found["window-1"]["ffffffff80000000"], "3 - 1 0")
 
     def test_string_iterations_are_told_apart(self):
-        window = self.windows("x 0 start\nx 0 rep 7\nx 0 rexrep\nx 0 one\nx 0 stop\n")["window-0"]
+        window = self.windows("x 0 start\nx 0 rep 7\nx 0 rexrep\nx 0 one\nx 0 word\nx 0 stop\n")["window-0"]
         self.assertEqual(window["ffffffff80000020"], "1 s 7 0")
         self.assertEqual(window["ffffffff80000030"], "1 s 1 0")
         self.assertEqual(window["ffffffff80000040"], "1 - 1 0")
+        self.assertEqual(window["ffffffff80000050"], "1 - 1 0")
 
     def test_code_that_is_translated_again_is_the_same_code(self):
         script = "x 0 start\nx 0 b 2\nt b ffffffff80000010 c3\nx 0 b 3\nx 0 stop\n"
@@ -81,6 +83,8 @@ class Plugin(unittest.TestCase):
 
     def test_other_no_ops_are_not_marks(self):
         self.assertEqual(self.windows("x 0 other\nx 0 a\nx 0 stop\nx 0 other\n"), {})
+        found = self.windows("x 0 start\nx 0 other\nx 0 a\nx 0 stop\n")
+        self.assertIn("ffffffff80000000", found["window-0"])
 
     def test_without_a_folder_it_does_not_start(self):
         done, _ = self.run_plugin("", "inline=on")

@@ -8,6 +8,8 @@ import dataclasses
 import os
 import pathlib
 import shlex
+import signal
+import sys
 import time
 
 from . import archive, console, report, trouble
@@ -60,6 +62,12 @@ def options_from(env, work):
         extra=shlex.split(env.get("VM_QEMU_ARGS") or ""),
         allow=[a for a in (env.get("VM_ALLOW") or "").split(";") if a],
     )
+
+
+def leave_on_signals():
+    """Leave through the blocks that end QEMU."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda n, _: sys.exit(128 + n))
 
 
 def qemu_from(env):
