@@ -24,6 +24,8 @@ class Settings:
     initrd: pathlib.Path
     # Seconds for a guest to boot.
     patience: float
+    # Where our programs are.
+    binaries: pathlib.Path | None = None
 
 
 def prepare(env=os.environ, with_fio=True, work=None):
