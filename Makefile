@@ -10,6 +10,8 @@
 #   make demo         all four modules in one process: see ARGS=--help
 #   make sim          SEEDS=1000 simulations, or SEED=n once more
 #   make fuzz         the fuzz targets, FUZZ_RUNS executions of each
+#   make coverage     line coverage of each module's halves, with floors
+#   make mutants      deliberate faults, each of which a test must catch
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
 #   make bench        our modules and the base system's in turn, there
 #   make bench-cost   instructions of an I/O there, by function
@@ -206,6 +208,12 @@ lint:
 fuzz:
 	@CARGO="$(CARGO)" FUZZ_OUT="$(O)/fuzz" sh tests/fuzz/run.sh
 
+coverage:
+	@python3 tests/coverage/coverage.py --out "$(O)/coverage" $(ARGS)
+
+mutants:
+	@python3 tests/mutants/mutants.py --out "$(O)/mutants" $(ARGS)
+
 vm-test: kmods
 	@if test -e tests/vm/Makefile; then $(MAKE) -C tests/vm KMODS=$(O)/kmods; \
 	else echo 'vm-test: skipped, there is no harness yet'; fi
@@ -220,6 +228,7 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz vm-test bench bench-cost clean force
+.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage mutants \
+	vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:
