@@ -17,7 +17,7 @@ import time
 
 from benchlib import cells, costreport, counts, elf, loadgen, session
 from benchlib.variants import VARIANTS
-from vmlib import runner  # benchlib says where that is
+from vmlib import archive, runner  # benchlib says where that is
 
 # I/Os of one window: enough that a window lasts about a second.
 IOS = {"4k": 4096, "128k": 1024, "1m": 256}
@@ -39,20 +39,14 @@ def arguments():
     return parser.parse_args()
 
 
-def symbols(bench, guest, variant):
+def symbols(kernel, listing, files):
     """Every function of the kernel and the modules that a guest loaded."""
     table = elf.Table()
-    ours = {m.name: m for m in bench.modules}
-    parts = variant.rust.split()
-    rust = {f"{n}.ko" for p, n in session.MODULE_FILES.items() if p in parts}
-    table.add(elf.Elf(bench.inputs.kernel.read_bytes()), "kernel")
-    for line in guest.do("bench_files").splitlines():
-        if not line.startswith("FILE "):
-            continue
-        _, name, address = line.split()
-        path = ours[name] if name in rust else (bench.inputs.modules or pathlib.Path("/nowhere")) / name
-        if name != "kernel" and path.exists():
-            table.add(elf.Elf(path.read_bytes()), name, int(address, 16))
+    table.add(elf.Elf(kernel.read_bytes()), "kernel")
+    for line in listing.splitlines():
+        if line.startswith("FILE ") and not line.startswith("FILE kernel "):
+            _, name, address = line.split()
+            table.add(elf.Elf((files / name).read_bytes()), name, int(address, 16))
     table.close()
     return table
 
@@ -62,23 +56,23 @@ def measure(bench, folder, variant, chosen, windows):
     written = 0
     raw = []
     with bench.boot(folder.name, variant) as guest:
-        table = symbols(bench, guest, variant)
-        connection = None
-        for cell in chosen:
-            if cell.connection != connection:
-                if connection is not None:
-                    guest.do("bench_disconnect", 120)
-                connection = cell.connection
-                guest.do(f"bench_connect {connection}", 120)
-            amount = IOS[cell.size] * cell.bytes
-            ios = []
-            for window in range(windows + 1):
-                result = loadgen.parse(guest.do(f"bench_load {cell.load} -b {amount} -s {window}", 300))
-                ios.append(result["ios"])
-            # The first one warms up; loadgen marks it all the same.
-            raw.append((cell, ios[1:], range(written + 1, written + windows + 1)))
-            written += windows + 1
-            print(f"# {variant.name} {cell.name}: {result['iops']:.0f} IOPS while counting", flush=True)
+        listing = guest.do("bench_files")
+        for connection, group in cells.by_connection(chosen):
+            guest.do(f"bench_connect {connection}", 120)
+            for cell in group:
+                amount = IOS[cell.size] * cell.bytes
+                results = [
+                    loadgen.parse(guest.do(f"bench_load {cell.load} -b {amount} -s {seed}", 300))
+                    for seed in range(windows + 1)
+                ]
+                # The first one warms up; loadgen marks it all the same.
+                ios = [r["ios"] for r in results[1:]]
+                raw.append((cell, ios, range(written + 1, written + windows + 1)))
+                written += windows + 1
+                print(f"# {variant.name} {cell.name}: {ios[0]:.0f} I/Os counted", flush=True)
+            guest.do("bench_disconnect", 120)
+    archive.read(folder / "results.img", folder)
+    table = symbols(bench.inputs.kernel, listing, folder / "files")
     for cell, ios, numbers in raw:
         found = [counts.by_function((folder / f"window-{n}").read_text(), table) for n in numbers]
         yield costreport.Part.of(cell.name, variant.name, found, ios)
@@ -88,8 +82,6 @@ def count(args):
     chosen = cells.choose("cost", args.cells)
     if not chosen:
         sys.exit(f"bench: no cell matches {args.cells!r}")
-    # One connection after the other.
-    chosen.sort(key=lambda c: c.connection)
     args.output.mkdir(parents=True, exist_ok=True)
     parts = []
     for name in args.variants.split():
@@ -99,6 +91,8 @@ def count(args):
         plugin = ["-plugin", f"{args.plugin.resolve()},out={folder.resolve()}"]
         start = time.monotonic()
         bench = session.Bench(work=args.output, extra=plugin)
+        if bench.inputs.kernel is None:
+            raise session.Unavailable("no kernel file (VM_KERNEL) to read the symbols of")
         if bench.options.accelerated:
             sys.exit("bench: instructions are counted by the emulator: VM_ACCEL=tcg")
         parts += measure(bench, folder, variant, chosen, args.windows)

@@ -6,6 +6,7 @@
 
 import dataclasses
 import fnmatch
+import itertools
 
 SIZES = {"4k": 4096, "128k": 131072, "1m": 1048576}
 
@@ -106,3 +107,10 @@ def choose(name, patterns=None):
         return SETS[name]
     everything = dict.fromkeys(c for cells in SETS.values() for c in cells)
     return [c for c in everything if any(fnmatch.fnmatch(c.name, p) for p in patterns.split())]
+
+
+def by_connection(chosen):
+    """(arguments of nvmecontrol connect, the cells that share them)."""
+    chosen = sorted(chosen, key=lambda c: c.connection)
+    for connection, group in itertools.groupby(chosen, key=lambda c: c.connection):
+        yield connection, list(group)

@@ -10,7 +10,7 @@ import shutil
 
 from interoplib import cpio, guest, packages, settings
 
-from . import loadgen, measure, metrics
+from . import cells, loadgen, measure, metrics
 from .session import Unavailable, cpu_seconds
 
 HOST = "3f6c1b10-6d6e-4b8f-9a40-111213141516"
@@ -44,34 +44,34 @@ def segments(snmp):
     return int(dict(zip(names, values))["OutSegs"])
 
 
+def run(running, cell, seconds):
+    before = segments(running.check("cat /proc/net/snmp"))
+    began = cpu_seconds(running.process.pid)
+    output = running.check(f"loadgen -f {DISK} {cell.load} -d {seconds} -b 0", 60 + seconds)
+    ended = cpu_seconds(running.process.pid)
+    after = segments(running.check("cat /proc/net/snmp"))
+    result = loadgen.parse(output)
+    figures = metrics.of_cell(result, None if began is None else ended - began, 0)
+    figures["segments"] = (after - before) / result["ios"]
+    return figures
+
+
 def boot(ready, name, chosen, seconds):
     """Yields (cell, figures)."""
     running = guest.Guest(ready, name, memory=MEMORY, cpus=CPUS)
     try:
         running.check(f"sh /interop/target {guest.NQN} 1 {MIB}")
-        connection = None
-        for cell in sorted(chosen, key=lambda c: c.connection):
-            if cell.connection != connection:
-                if connection is not None:
-                    running.check("nvme disconnect-all", 60)
-                connection = cell.connection
-                running.check(
-                    f"nvme connect -t tcp -a 127.0.0.1 -s 4420 -n {guest.NQN} {connection} "
-                    f"-I {HOST} -q nqn.2014-08.org.nvmexpress:uuid:{HOST}",
-                    60,
-                )
-                running.wait(f"test -b {DISK}", 30)
-                running.check(f"loadgen -f {DISK} {measure.WARM_UP}", 60)
-            before = segments(running.check("cat /proc/net/snmp"))
-            began = cpu_seconds(running.process.pid)
-            output = running.check(f"loadgen -f {DISK} {cell.load} -d {seconds} -b 0", 60 + seconds)
-            ended = cpu_seconds(running.process.pid)
-            after = segments(running.check("cat /proc/net/snmp"))
-            result = loadgen.parse(output)
-            emulator = None if began is None else ended - began
-            figures = metrics.of_cell(result, emulator, 0)
-            figures["segments"] = (after - before) / result["ios"]
-            yield cell.name, figures
+        for connection, group in cells.by_connection(chosen):
+            running.check(
+                f"nvme connect -t tcp -a 127.0.0.1 -s 4420 -n {guest.NQN} {connection} "
+                f"-I {HOST} -q nqn.2014-08.org.nvmexpress:uuid:{HOST}",
+                60,
+            )
+            running.wait(f"test -b {DISK}", 30)
+            running.check(f"loadgen -f {DISK} {measure.WARM_UP}", 60)
+            for cell in group:
+                yield cell.name, run(running, cell, seconds)
+            running.check("nvme disconnect-all", 60)
         bad = running.complaints()
         if bad:
             raise guest.GuestError(bad[0])

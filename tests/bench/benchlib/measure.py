@@ -8,7 +8,7 @@ import re
 
 from vmlib import archive
 
-from . import loadgen, metrics
+from . import cells, loadgen, metrics
 
 WARM_UP = "-o read -t 4 -m 4096 -M 4096 -d 1 -b 0"
 CONNECTS = 5
@@ -27,20 +27,15 @@ def scan_time(output):
 
 def loads(guest, chosen, seconds):
     """(cell, loadgen's numbers, QEMU's seconds, idle switches a second)."""
-    connection = None
-    for cell in chosen:
-        if cell.connection != connection:
-            if connection is not None:
-                guest.do("bench_disconnect", 120)
-            connection = cell.connection
-            guest.do(f"bench_connect {connection}", 120)
-            guest.do(f"bench_load {WARM_UP}", 60)
-            idle = int(re.search(r"IDLE (\d+)", guest.do("bench_idle"))[1])
-        output, emulator = guest.timed(
-            f"bench_cell {cell.name} {cell.load} -d {seconds} -b 0", 60 + seconds
-        )
-        yield cell, loadgen.parse(output), emulator, idle
-    if connection is not None:
+    for connection, group in cells.by_connection(chosen):
+        guest.do(f"bench_connect {connection}", 120)
+        guest.do(f"bench_load {WARM_UP}", 60)
+        idle = int(re.search(r"IDLE (\d+)", guest.do("bench_idle"))[1])
+        for cell in group:
+            output, emulator = guest.timed(
+                f"bench_cell {cell.name} {cell.load} -d {seconds} -b 0", 60 + seconds
+            )
+            yield cell, loadgen.parse(output), emulator, idle
         guest.do("bench_disconnect", 120)
 
 
@@ -67,7 +62,6 @@ def scan(guest):
 def boot(bench, name, variant, chosen, extras, seconds):
     """Yields (cell, figures) of all that could be measured; what ends it early
     is raised when the rest has been given."""
-    chosen = sorted(chosen, key=lambda c: c.connection)
     folder = bench.work / name
     runs = []
     finished = []

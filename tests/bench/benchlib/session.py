@@ -17,9 +17,6 @@ from vmlib import archive, console, inputs, runner, trouble
 
 from . import HERE, VM
 
-
-MODULE_FILES = {"transport": "nvmf_transport", "tcp": "nvmf_tcp", "host": "nvmf", "target": "nvmft"}
-
 BEGIN = re.compile(r"(^|\n)BEGIN\n")
 
 # The base system's modules do that.

@@ -27,9 +27,18 @@ bench_disconnect() {
 	disconnect_all && until_true no_association && until_true have_disks 0
 }
 
-# Where each file of the kernel is: "FILE ADDRESS".
+# Where each file of the kernel is, "FILE NAME ADDRESS", and the modules.
 bench_files() {
-	kldstat | awk 'NR > 1 { print "FILE", $5, $3 }'
+	mkdir -p $OUT/files
+	kldstat -v | while read _id _refs _address _size _name _path; do
+		case $_path in
+		"(/"*)	echo "FILE $_name $_address" ;;
+		*)	continue ;;
+		esac
+		_path=${_path#?}
+		[ $_name = kernel ] || cp ${_path%?} $OUT/files/
+	done
+	bench_deliver
 }
 
 # bench_load ARGUMENTS: one run of the load generator.

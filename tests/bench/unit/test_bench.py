@@ -144,6 +144,11 @@ class Cells(unittest.TestCase):
         self.assertNotIn("write-4k-qd1", names)
         self.assertEqual(cells.choose("cost", "nothing"), [])
 
+    def test_each_connection_once(self):
+        groups = dict(cells.by_connection(cells.SETS["full"]))
+        self.assertEqual(groups.keys(), {"-i 1", "-i 1 -g -G", "-i 4", "-i 4 -g -G"})
+        self.assertEqual({len(g) for g in groups.values()}, {16})
+
     def test_arguments(self):
         cell = cells.Cell("write", "128k", 8, True, 4)
         self.assertEqual(cell.connection, "-i 4 -g -G")
