@@ -327,6 +327,10 @@ impl Disk {
         sqe[40..48].copy_from_slice(&block.to_le_bytes());
         let n = (data.len() / self.block as usize).saturating_sub(1) as u16;
         sqe[48..50].copy_from_slice(&n.to_le_bytes());
+        self.run(sqe, data, write)
+    }
+
+    fn run(&self, sqe: [u8; 64], data: Vec<u8>, write: bool) -> Result<Vec<u8>, Completion> {
         let gone = Completion {
             outcome: NVRS_CCB_GONE,
             cqe: [0; 16],
@@ -357,6 +361,16 @@ impl Disk {
     /// Writes bytes, at most [`Disk::max_io`].
     pub fn write(&self, block: u64, data: Vec<u8>) -> Result<(), Completion> {
         self.io(1, block, data, true).map(|_| ())
+    }
+
+    /// Write Zeroes.
+    pub fn zero(&self, block: u64, blocks: u16) -> Result<(), Completion> {
+        let mut sqe = crate::pdu::sqe(8, 0, 0, false);
+        sqe[1] = 0;
+        sqe[4..8].copy_from_slice(&self.nsid.to_le_bytes());
+        sqe[40..48].copy_from_slice(&block.to_le_bytes());
+        sqe[48..50].copy_from_slice(&(blocks - 1).to_le_bytes());
+        self.run(sqe, Vec::new(), false).map(drop)
     }
 
     /// Flushes.

@@ -13,6 +13,7 @@
 //! The module crates are linked into the process once, so statics of `sys` are
 //! shared between modules that have their own copy in a kernel.
 
+pub mod blockdev;
 pub mod cam;
 pub mod cdev;
 pub mod conn;

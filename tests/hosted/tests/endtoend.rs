@@ -42,7 +42,7 @@ fn disks_keep_what_is_written() {
                 let at = i as u64 * 2100;
                 let data = pattern(at + u64::from(nsid), len);
                 disk.write(at, data.clone()).expect("written");
-                assert!(t.luns[nsid as usize - 1].blocks()[at as usize * BLOCK..][..len] == data);
+                assert!(t.luns[nsid as usize - 1].contents(at as usize * BLOCK, len) == data);
                 assert!(disk.read(at, len).expect("read") == data);
             }
             disk.flush().expect("flushed");
@@ -184,7 +184,7 @@ fn namespace_nodes_serve_bios() {
         len,
     );
     assert!(got.expect("read") == data);
-    assert!(t.luns[0].blocks()[4096..][..data.len()] == data[..]);
+    assert!(t.luns[0].contents(4096, data.len()) == data[..]);
     cdev::bio(&node, sys::ffi::NVRS_BIO_FLUSH, 0, vec![], 0).expect("flushed");
     let r = cdev::bio(
         &node,
@@ -233,7 +233,7 @@ fn passthrough_moves_data_both_ways() {
     let mut data = pattern(1, 4096);
     io[0] = 1;
     assert_eq!(pass(&node, &io, &mut data, false), Ok(0));
-    assert!(t.luns[0].blocks()[1536..][..4096] == data[..]);
+    assert!(t.luns[0].contents(1536, 4096) == data[..]);
     let mut back = vec![0; 4096];
     io[0] = 2;
     assert_eq!(pass(&node, &io, &mut back, true), Ok(0));
@@ -249,9 +249,7 @@ fn passthrough_moves_data_both_ways() {
     (ranges[4], ranges[8], ranges[20], ranges[24]) = (1, 3, 2, 5);
     assert_eq!(pass(&node, &dsm, &mut ranges, false), Ok(0));
     for (block, zero) in [(3, true), (4, false), (5, true), (6, true), (7, false)] {
-        let now = t.luns[0].blocks()[block * 512..][..512]
-            .iter()
-            .all(|b| *b == 0);
+        let now = t.luns[0].contents(block * 512, 512).iter().all(|b| *b == 0);
         assert_eq!(now, zero, "block {block}");
     }
     ranges[31] = 1;

@@ -9,8 +9,8 @@ use std::thread::available_parallelism;
 
 use hosted::sim::campaign::{Campaign, Outcome};
 
-/// Three of each kind of trouble.
-const SEEDS: u64 = 42;
+/// Six of each kind of trouble.
+const SEEDS: u64 = 90;
 
 fn campaign() -> Campaign {
     Campaign {
@@ -40,7 +40,7 @@ fn seeds_are_clean() {
 /// Also where the process is loaded elsewhere and moves between processors.
 #[test]
 fn a_seed_replays_exactly() {
-    let all: Vec<_> = (100..114).map(seed).collect();
+    let all: Vec<_> = (100..115).map(seed).collect();
     for o in campaign().run(&all, |_| {}) {
         let first = o.result.expect("a clean seed");
         let again = Command::new(env!("CARGO_BIN_EXE_sim"))

@@ -8,12 +8,13 @@ use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hosted::blockdev::SparseFile;
 use hosted::cam::Disk;
-use hosted::ctl::{self, Lun, Mapping, Storage, Style};
+use hosted::ctl::{self, Lun, Style};
 use hosted::system::{self, Port};
 use hosted::userland::{self, Association, DISCOVERY_NQN, Daemon, Options};
 use hosted::{Kernel, cdev, newbus};
@@ -118,10 +119,10 @@ impl Target {
         let file = a.file.clone().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("nvmf-rs-demo-{}.img", std::process::id()))
         });
-        let mapping =
-            Mapping::open(&file, bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+        let disk =
+            SparseFile::open(&file, bytes).map_err(|e| format!("{}: {e}", file.display()))?;
         ctl::add_lun(0, Lun::new(bytes, Style::default()));
-        ctl::add_lun(1, Lun::over(Storage::File(mapping), Style::default()));
+        ctl::add_lun(1, Lun::over(Arc::new(disk), Style::default()));
         let port = Port::create(&nqn, &[("serial", "HOSTED")])?;
         let alone = if a.target {
             "127.0.0.1:4420"

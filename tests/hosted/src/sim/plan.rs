@@ -3,9 +3,14 @@
 
 //! What a seed stands for.
 
+use std::time::Duration;
+
+use sys::Errno;
+
 use super::alloc::Failing;
 use super::net::{Harm, Hazard, Weather};
 use super::sched;
+use crate::blockdev::{Op, Rule, What};
 use crate::ctl::Style;
 use crate::middle::Rng;
 use crate::userland::Options;
@@ -39,13 +44,15 @@ pub enum Trouble {
     Changes,
     /// Connections break also while they are being set up.
     Handshake,
+    /// Devices are slow, stop halfway and fail.
+    Devices,
     /// A bit of everything.
     Mixed,
     /// What the command line says.
     Chosen,
 }
 
-const KINDS: [Trouble; 14] = [
+const KINDS: [Trouble; 15] = [
     Trouble::Calm,
     Trouble::Resets,
     Trouble::Truncations,
@@ -59,6 +66,7 @@ const KINDS: [Trouble; 14] = [
     Trouble::Loss,
     Trouble::Changes,
     Trouble::Handshake,
+    Trouble::Devices,
     Trouble::Mixed,
 ];
 
@@ -89,6 +97,8 @@ pub struct Plan {
     pub style: Style,
     /// LUNs.
     pub luns: u32,
+    /// What their devices do.
+    pub rules: Vec<Rule>,
     /// `kern.nvmf.fail_on_disconnection`.
     pub fail_io: bool,
     /// Threads with I/O.
@@ -154,6 +164,7 @@ impl Plan {
                 no_sleep: pick(&[0, 1]) == 1,
             },
             luns: pick(&[1, 2]) as u32,
+            rules: Vec::new(),
             fail_io: pick(&[0, 0, 0, 1]) == 1,
             workers: pick(&[1, 3, 6]) as u32,
             rounds: pick(&[4, 8, 16]) as u32,
@@ -165,6 +176,13 @@ impl Plan {
             // Each byte costs a lot.
             p.workers = p.workers.min(3);
             p.rounds = p.rounds.min(4);
+        }
+        // Completions come in any order, also where there is no other trouble.
+        let slow = Duration::from_micros(pick(&[0, 0, 0, 200, 20_000]));
+        if !slow.is_zero() {
+            for op in [Op::Read, Op::Write, Op::Flush] {
+                p.rules.push(Rule::always(op, What::Disorder(slow)));
+            }
         }
         let hazard = |harm, mean| Hazard { harm, mean };
         let mean = pick(&[1_000, 10_000, 40_000]);
@@ -213,6 +231,21 @@ impl Plan {
                 p.from_the_start = true;
                 p.options.kato = 2_000;
             }
+            Trouble::Devices => {
+                let short = pick(&[700, 4096]) as usize;
+                for op in [Op::Read, Op::Write] {
+                    let times = pick(&[0, 3, 1_000]) as u32;
+                    p.rules.push(Rule {
+                        times,
+                        ..Rule::always(op, What::Short(short))
+                    });
+                    let times = pick(&[0, 1, 4]) as u32;
+                    p.rules.push(Rule {
+                        times,
+                        ..Rule::always(op, What::Fail(Errno::EIO))
+                    });
+                }
+            }
             Trouble::Mixed => {
                 p.hazards.push(hazard(Harm::Reset, 2 * mean));
                 p.hazards.push(hazard(Harm::Silence, 4 * mean));
@@ -244,6 +277,7 @@ impl Plan {
             ..Options::default()
         };
         p.style = Style::default();
+        p.rules.clear();
         (p.luns, p.workers, p.rounds) = (1, 2, 3);
         (p.fail_io, p.stack_low, p.rx_segment) = (false, false, 0);
         p.from_the_start = true;
@@ -281,6 +315,7 @@ impl Plan {
             | Trouble::HostRestarts
             | Trouble::Loss
             | Trouble::Changes
+            | Trouble::Devices
             | Trouble::Mixed
             | Trouble::Chosen => true,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::net;
 use super::plan::Plan;
+use crate::blockdev::{Faulty, RamDisk};
 use crate::ctl::{self, Lun};
 use crate::os::{self, Mutex, MutexGuard};
 use crate::system::Port;
@@ -39,7 +40,11 @@ impl Target {
     /// With the LUNs of a plan, and up.
     pub fn new(p: &Plan) -> Self {
         let made = (0..p.luns).map(|n| {
-            let lun = Lun::new(SIZE, p.style);
+            let device = Faulty::new(Arc::new(RamDisk::new(SIZE)));
+            for r in &p.rules {
+                device.add(r.clone());
+            }
+            let lun = Lun::over(Arc::new(device), p.style);
             ctl::add_lun(n, lun.clone());
             lun
         });

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The nvmf-rs authors
 
-//! ctl(4), as far as an NVMe front end sees it: ports, LUNs in memory, and
+//! ctl(4), as far as an NVMe front end sees it: ports, LUNs over block devices, and
 //! worker threads that execute commands and move data.
+
+mod exec;
+mod lun;
 
 use std::cell::UnsafeCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,16 +13,19 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use std::sync::{Arc, Once, PoisonError};
+use std::time::Duration;
 
 use sys::Errno;
 use sys::ffi::{
     ctl_io, mbuf, nvlist, nvrs_ctl_move, nvrs_ctl_port, nvrs_memdesc, nvrs_segment, sbuf,
 };
 
+pub use lun::{Lun, Style};
+
 use crate::context::{can_sleep, die, holds_nothing, may_sleep, no_sleep};
 use crate::nv::nvrs_nv_clone;
 use crate::object::{Kind, give, object, take};
-use crate::os::{self, Condvar, Mutex, MutexGuard};
+use crate::os::{self, Condvar, Instant, Mutex, MutexGuard};
 
 /// Bytes of a block.
 pub const BLOCK: usize = 512;
@@ -27,155 +33,6 @@ const WORKERS: usize = 2;
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How a LUN moves data.
-#[derive(Clone, Copy, Debug)]
-pub struct Style {
-    /// Most bytes of one data move.
-    pub chunk: usize,
-    /// Bytes of a scatter/gather entry; zero: a flat buffer.
-    pub segment: usize,
-    /// Buffers may be referred to by mbufs.
-    pub by_reference: bool,
-    /// Every other data move is asked for in a context that must not sleep.
-    pub no_sleep: bool,
-}
-
-impl Default for Style {
-    fn default() -> Self {
-        Style {
-            chunk: 128 << 10,
-            segment: 16 << 10,
-            by_reference: true,
-            no_sleep: true,
-        }
-    }
-}
-
-/// Where the blocks of a LUN are.
-pub enum Storage {
-    /// In memory.
-    Memory(Vec<u8>),
-    /// In a file.
-    File(Mapping),
-}
-
-/// A file in memory.
-pub struct Mapping {
-    at: *mut u8,
-    len: usize,
-}
-
-// SAFETY: it owns the mapping.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    /// Maps a file, which gets that size; it is sparse where nothing was written.
-    pub fn open(path: &std::path::Path, bytes: usize) -> std::io::Result<Self> {
-        use std::os::fd::AsRawFd;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        file.set_len(bytes as u64)?;
-        // SAFETY: a fresh mapping of a file of that size, checked below.
-        let at = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
-        };
-        if at == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error());
-        }
-        Ok(Mapping {
-            at: at.cast(),
-            len: bytes,
-        })
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: our mapping, which nobody uses any more.
-        unsafe { libc::munmap(self.at.cast(), self.len) };
-    }
-}
-
-impl std::ops::Deref for Storage {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        match self {
-            Storage::Memory(v) => v,
-            // SAFETY: mapped, and borrowed with the storage.
-            Storage::File(m) => unsafe { std::slice::from_raw_parts(m.at, m.len) },
-        }
-    }
-}
-
-impl std::ops::DerefMut for Storage {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        match self {
-            Storage::Memory(v) => v,
-            // SAFETY: mapped, and borrowed with the storage.
-            Storage::File(m) => unsafe { std::slice::from_raw_parts_mut(m.at, m.len) },
-        }
-    }
-}
-
-/// A LUN.
-pub struct Lun {
-    blocks: Mutex<Storage>,
-    style: Style,
-    /// Commands are kept instead of being executed.
-    hold: AtomicBool,
-    held: Mutex<Vec<Io>>,
-    moves: AtomicI32,
-}
-
-impl Lun {
-    /// A LUN of `bytes` in memory.
-    pub fn new(bytes: usize, style: Style) -> Arc<Self> {
-        Self::over(Storage::Memory(vec![0; bytes]), style)
-    }
-
-    /// A LUN over some storage.
-    pub fn over(storage: Storage, style: Style) -> Arc<Self> {
-        Arc::new(Lun {
-            blocks: Mutex::new(storage),
-            style,
-            hold: AtomicBool::new(false),
-            held: Mutex::default(),
-            moves: AtomicI32::new(0),
-        })
-    }
-
-    /// The blocks.
-    pub fn blocks(&self) -> MutexGuard<'_, Storage> {
-        lock(&self.blocks)
-    }
-
-    /// Keeps commands until it is called again with false.
-    pub fn hold(&self, hold: bool) {
-        self.hold.store(hold, Ordering::Release);
-        if !hold {
-            for io in std::mem::take(&mut *lock(&self.held)) {
-                queue(Work::Run(io));
-            }
-        }
-    }
-
-    /// How many commands are kept.
-    pub fn held(&self) -> usize {
-        lock(&self.held).len()
-    }
 }
 
 struct Port {
@@ -206,25 +63,38 @@ unsafe impl Sync for Io {}
 
 enum Work {
     Run(Io),
+    Device(Io),
     Continue(Io),
     Done(Io),
+}
+
+/// What the workers have to do.
+struct Agenda {
+    now: VecDeque<Work>,
+    /// By the time it is due, and a number.
+    later: BTreeMap<(Instant, u64), Work>,
+    turns: u64,
 }
 
 struct Ctl {
     ports: Mutex<Vec<Arc<Port>>>,
     luns: Mutex<BTreeMap<u32, Arc<Lun>>>,
-    work: Mutex<VecDeque<Work>>,
+    work: Mutex<Agenda>,
     wake: Condvar,
 }
 
 static CTL: Ctl = Ctl {
     ports: Mutex::new(Vec::new()),
     luns: Mutex::new(BTreeMap::new()),
-    work: Mutex::new(VecDeque::new()),
+    work: Mutex::new(Agenda {
+        now: VecDeque::new(),
+        later: BTreeMap::new(),
+        turns: 0,
+    }),
     wake: Condvar::new(),
 };
 
-fn queue(w: Work) {
+fn start_workers() {
     static START: Once = Once::new();
     START.call_once(|| {
         for i in 0..WORKERS {
@@ -233,24 +103,60 @@ fn queue(w: Work) {
             }
         }
     });
-    lock(&CTL.work).push_back(w);
+}
+
+fn queue(w: Work) {
+    start_workers();
+    lock(&CTL.work).now.push_back(w);
     CTL.wake.notify_one();
+}
+
+fn queue_later(w: Work, delay: Duration) {
+    start_workers();
+    let mut agenda = lock(&CTL.work);
+    agenda.turns += 1;
+    let key = (Instant::now() + delay, agenda.turns);
+    agenda.later.insert(key, w);
+    drop(agenda);
+    CTL.wake.notify_one();
+}
+
+impl Agenda {
+    /// What is to be done now, or how long there is nothing.
+    fn take(&mut self) -> Result<Work, Option<Duration>> {
+        let now = Instant::now();
+        match self.later.first_key_value() {
+            Some((&key, _)) if key.0 <= now => self.later.remove(&key).ok_or(None),
+            first => {
+                let wait = first.map(|(key, _)| key.0 - now);
+                self.now.pop_front().ok_or(wait)
+            }
+        }
+    }
 }
 
 fn worker() {
     loop {
         let w = {
-            let mut q = lock(&CTL.work);
+            let mut agenda = lock(&CTL.work);
             loop {
-                match q.pop_front() {
-                    Some(w) => break w,
-                    None => q = CTL.wake.wait(q).unwrap_or_else(PoisonError::into_inner),
-                }
+                agenda = match agenda.take() {
+                    Ok(w) => break w,
+                    Err(None) => CTL
+                        .wake
+                        .wait(agenda)
+                        .unwrap_or_else(PoisonError::into_inner),
+                    Err(Some(time)) => {
+                        let r = CTL.wake.wait_timeout(agenda, time);
+                        r.unwrap_or_else(PoisonError::into_inner).0
+                    }
+                };
             }
         };
         crate::fault::jitter();
         match w {
             Work::Run(io) => io.run(),
+            Work::Device(io) => io.device(),
             Work::Continue(io) => io.next(),
             Work::Done(io) => io.done(),
         }
@@ -279,8 +185,12 @@ struct State {
     success_sent: bool,
     aborted: bool,
     moving: bool,
-    offset: usize,
+    /// Bytes that data moves have moved.
+    moved: usize,
+    /// Bytes of the move under way.
     len: usize,
+    /// Bytes that the device has read or written.
+    stored: usize,
     to_host: bool,
     buffer: Option<Arc<Buffer>>,
     segments: Vec<nvrs_segment>,
@@ -296,34 +206,6 @@ struct Request {
     next: AtomicPtr<ctl_io>,
     state: Mutex<State>,
 }
-
-fn u64_at(b: &[u8; 64], at: usize) -> u64 {
-    (0..8).fold(0, |v, i| v | u64::from(b[at + i]) << (8 * i))
-}
-
-/// The commands that a LUN executes, and no others.
-mod opcode {
-    pub const FLUSH: u8 = 0x00;
-    pub const WRITE: u8 = 0x01;
-    pub const READ: u8 = 0x02;
-    pub const COMPARE: u8 = 0x05;
-    pub const WRITE_ZEROES: u8 = 0x08;
-    pub const DSM: u8 = 0x09;
-    pub const VERIFY: u8 = 0x0c;
-}
-
-/// Bytes of a range of Dataset Management.
-const DSM_RANGE: usize = 16;
-const DSM_DEALLOCATE: u8 = 1 << 2;
-
-const SUCCESS: u16 = 0;
-const INVALID_OPCODE: u16 = 0x01;
-const INVALID_FIELD: u16 = 0x02;
-const INVALID_NAMESPACE: u16 = 0x0b;
-const LBA_RANGE: u16 = 0x80;
-const COMPARE_FAILURE: u16 = 0x285;
-/// What CTL says of aborted commands; the type is wrong.
-const ABORTED: u16 = 0x71;
 
 impl Io {
     fn get<'a>(self, what: &str) -> &'a Request {
@@ -355,183 +237,6 @@ impl Io {
         // SAFETY: a request of the front end's, handed back.
         unsafe { nvmft::ffi::nvmft_rs_done(self.0) };
     }
-
-    fn run(self) {
-        let r = self.get("ctl_run");
-        let Some(lun) = self.lun() else {
-            return self.end(INVALID_NAMESPACE);
-        };
-        let kept = {
-            let mut held = lock(&lun.held);
-            let aborted = lock(&r.state).aborted;
-            let keep = lun.hold.load(Ordering::Acquire) && !aborted;
-            if keep {
-                held.push(self);
-            }
-            (keep, aborted)
-        };
-        match kept {
-            (true, _) => return,
-            (false, true) => return self.end(ABORTED),
-            (false, false) => {}
-        }
-        let sqe = &r.sqe;
-        if r.admin {
-            if sqe[0] != 0x06 || sqe[40] != 0 {
-                return self.end(INVALID_OPCODE);
-            }
-            return self.start(identify(&lun, r.lun), true);
-        }
-        let blocks = usize::from(u16::from_le_bytes([sqe[48], sqe[49]])) + 1;
-        let len = blocks * BLOCK;
-        let at = u64_at(sqe, 40).checked_mul(BLOCK as u64);
-        let range = at
-            .and_then(|a| usize::try_from(a).ok())
-            .and_then(|a| Some(a..a.checked_add(len)?))
-            .filter(|r| r.end <= lun.blocks().len());
-        match (sqe[0], range) {
-            (opcode::FLUSH, _) => self.end(SUCCESS),
-            (opcode::DSM, _) => {
-                // CTL takes the number of ranges as it is, not 0's based.
-                let ranges = usize::from(sqe[40]);
-                self.start(vec![0xdc; ranges * DSM_RANGE], false);
-            }
-            (
-                opcode::WRITE
-                | opcode::READ
-                | opcode::COMPARE
-                | opcode::WRITE_ZEROES
-                | opcode::VERIFY,
-                None,
-            ) => self.end(LBA_RANGE),
-            (opcode::WRITE | opcode::COMPARE, Some(_)) => self.start(vec![0xdc; len], false),
-            (opcode::VERIFY, Some(_)) => self.end(SUCCESS),
-            (opcode::READ, Some(range)) => {
-                let data = lun.blocks()[range].to_vec();
-                self.start(data, true);
-            }
-            (opcode::WRITE_ZEROES, Some(range)) => {
-                lun.blocks()[range].fill(0);
-                self.end(SUCCESS);
-            }
-            (0x7f, _) => self.end(INVALID_FIELD),
-            _ => self.end(INVALID_OPCODE),
-        }
-    }
-
-    fn start(self, data: Vec<u8>, to_host: bool) {
-        {
-            let mut st = lock(&self.get("a request").state);
-            st.buffer = Some(Arc::new(Buffer(UnsafeCell::new(data))));
-            st.to_host = to_host;
-        }
-        self.next();
-    }
-
-    /// The next data move, or the end.
-    fn next(self) {
-        let r = self.get("a request");
-        let Some(lun) = self.lun() else {
-            return self.end(INVALID_NAMESPACE);
-        };
-        let ended = {
-            let mut st = lock(&r.state);
-            st.moving = false;
-            st.offset += std::mem::take(&mut st.len);
-            let Some(buffer) = st.buffer.clone() else {
-                die("a request without a buffer");
-            };
-            // SAFETY: no move is under way.
-            let data = unsafe { &mut *buffer.0.get() };
-            if st.aborted {
-                Some(ABORTED)
-            } else if st.status.is_some() {
-                st.status
-            } else if st.offset >= data.len() {
-                Some(if st.to_host {
-                    SUCCESS
-                } else {
-                    received(&mut lun.blocks(), &r.sqe, data)
-                })
-            } else {
-                st.len = lun.style.chunk.min(data.len() - st.offset);
-                let step = match lun.style.segment {
-                    0 => st.len,
-                    // Identify is one flat buffer.
-                    _ if r.admin => st.len,
-                    n => n,
-                };
-                let base = &mut data[st.offset..st.offset + st.len];
-                let chunks = base.chunks_mut(step);
-                st.segments = chunks
-                    .map(|c| nvrs_segment {
-                        addr: c.as_mut_ptr().expose_provenance() as u64,
-                        len: c.len() as u64,
-                    })
-                    .collect();
-                st.moving = true;
-                None
-            }
-        };
-        if let Some(status) = ended {
-            return self.end(status);
-        }
-        let odd = lun.moves.fetch_add(1, Ordering::Relaxed) % 2 != 0;
-        // SAFETY: a request of the front end's, handed to it.
-        let go = || unsafe { nvmft::ffi::nvmft_rs_datamove(self.0) };
-        if lun.style.no_sleep && odd {
-            no_sleep("a CTL data move", go);
-        } else {
-            go();
-        }
-    }
-}
-
-/// Executes a command whose data the host has sent.
-fn received(blocks: &mut [u8], sqe: &[u8; 64], data: &[u8]) -> u16 {
-    if sqe[0] == opcode::DSM {
-        return deallocate(blocks, sqe, data);
-    }
-    let at = u64_at(sqe, 40) as usize * BLOCK;
-    let target = &mut blocks[at..at + data.len()];
-    if sqe[0] == opcode::COMPARE {
-        return if target == data {
-            SUCCESS
-        } else {
-            COMPARE_FAILURE
-        };
-    }
-    target.copy_from_slice(data);
-    SUCCESS
-}
-
-/// Dataset Management; blocks without contents read as zeroes.
-fn deallocate(blocks: &mut [u8], sqe: &[u8; 64], ranges: &[u8]) -> u16 {
-    let number = |b: &[u8]| b.iter().rev().fold(0u64, |v, b| v << 8 | u64::from(*b));
-    let total = (blocks.len() / BLOCK) as u64;
-    for r in ranges.chunks_exact(DSM_RANGE) {
-        let (count, first) = (number(&r[4..8]), number(&r[8..]));
-        let Some(end) = first.checked_add(count).filter(|end| *end <= total) else {
-            return LBA_RANGE;
-        };
-        if sqe[44] & DSM_DEALLOCATE != 0 {
-            blocks[first as usize * BLOCK..end as usize * BLOCK].fill(0);
-        }
-    }
-    SUCCESS
-}
-
-/// Identify Namespace. A LUN has the same identity whenever it is there.
-fn identify(lun: &Lun, number: u32) -> Vec<u8> {
-    let mut page = vec![0; 4096];
-    let blocks = (lun.blocks().len() / BLOCK) as u64;
-    for at in [0, 8, 16] {
-        page[at..at + 8].copy_from_slice(&blocks.to_le_bytes());
-    }
-    page[104..120].fill(0xc7);
-    page[104..108].copy_from_slice(&number.to_be_bytes());
-    page[130] = BLOCK.trailing_zeros() as u8;
-    page
 }
 
 /// Makes a LUN visible at all ports that are online.
@@ -805,7 +510,7 @@ pub(crate) unsafe extern "C" fn nvrs_ctl_move_get(io: *const ctl_io, mv: *mut nv
     unsafe {
         let (r, st) = moving(io, "a data move");
         *mv = nvrs_ctl_move {
-            offset: st.offset as u32,
+            offset: st.moved as u32,
             len: st.len as u32,
             total: total(&st) as u32,
             to_host: st.to_host,
@@ -913,7 +618,7 @@ pub(crate) unsafe extern "C" fn nvrs_ctl_move_abort(io: *mut ctl_io) {
 pub(crate) unsafe extern "C" fn nvrs_ctl_move_success_sent(io: *mut ctl_io) {
     // SAFETY: the caller's request.
     let (_, mut st) = unsafe { moving(io, "success_sent") };
-    if st.offset + st.len != total(&st) {
+    if st.moved + st.len != total(&st) {
         die("success was sent before all of the data");
     }
     st.success_sent = true;
