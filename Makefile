@@ -12,6 +12,7 @@
 #   make fuzz         the fuzz targets, FUZZ_RUNS executions of each
 #   make coverage     line coverage of each module's halves, with floors
 #   make mutants      deliberate faults, each of which a test must catch
+#   make interop      both roles against a stock Linux kernel, if it can be had
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
 #   make bench        our modules and the base system's in turn, there
 #   make bench-cost   instructions of an I/O there, by function
@@ -213,6 +214,12 @@ coverage:
 
 mutants:
 	@python3 tests/mutants/mutants.py --out "$(O)/mutants" $(ARGS)
+
+# See tests/interop/README.md; INTEROP='--role linux-host --digests both' and the like.
+interop:
+	@cd tests/interop && python3 -m unittest discover -q -s unit -t .
+	@$(CARGO) build -q --release -p hosted --bins
+	@python3 tests/interop/interop.py --binaries $(CARGO_TARGET_DIR)/release $(INTEROP)
 
 vm-test: kmods
 	@if test -e tests/vm/Makefile; then $(MAKE) -C tests/vm KMODS=$(O)/kmods; \

@@ -62,7 +62,7 @@ class LinuxToOurs:
         return ours.Controller(self.settings.binaries, self.work, self.port)
 
     def discovery(self, digests):
-        for name in {digests[0], digests[-1]}:
+        for name in sorted({digests[0], digests[-1]}):
             with self.report.case(ROLE, name, "discovery") as case:
                 expect(self.host.discover(name), [ours.NQN], "subsystems")
                 # A persistent one stays for longer than its keep-alive timeout.

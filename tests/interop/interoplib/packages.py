@@ -86,8 +86,17 @@ def ensure(name, cache):
     """The folder that a set, or kernel-VERSION, is unpacked in."""
     root = cache / name
     stamp = cache / f"{name}.done"
-    if stamp.exists():
-        return root
+    if not stamp.exists():
+        try:
+            fetch(name, cache, root, stamp)
+        except Unavailable:
+            # The lists may be old, or not there at all.
+            run("apt-get", "-q", "update")
+            fetch(name, cache, root, stamp)
+    return root
+
+
+def fetch(name, cache, root, stamp):
     if name.startswith("kernel-"):
         names = [kernel_package(name.removeprefix("kernel-"))]
     else:
@@ -98,7 +107,6 @@ def ensure(name, cache):
     stamp.write_text("\n".join(sorted(p.name for p in debs.glob("*.deb"))) + "\n")
     for deb in debs.glob("*.deb"):
         deb.unlink()
-    return root
 
 
 def needed(path):

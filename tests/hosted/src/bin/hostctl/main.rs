@@ -22,7 +22,7 @@ usage: hostctl < commands
   discover ADDR [hdgst] [ddgst]         NQNs of the subsystems
   connect ADDR NQN [hdgst] [ddgst] [flow] [queues N] [kato MS] [delay S] [loss S]
                                         the device; reconnects when it must
-  disks                                 NSID:BLOCKSxBYTES of each
+  disks [COUNT]                         NSID:BLOCKSxBYTES of each; waits for so many
   run NSID random|sequential BLOCK DEPTH BYTES
                                         writes, reads and compares
   pass NODE OPCODE NSID CDW10 CDW11 CDW12 none | read BYTES | write HEX
@@ -102,10 +102,10 @@ impl Host {
         Ok(self.device.clone())
     }
 
-    fn disks(&self) -> String {
+    fn disks(&self, expected: u32) -> String {
         let mut all = Vec::new();
         for nsid in 1..=16 {
-            let wait = Duration::from_millis(if nsid == 1 { 5000 } else { 300 });
+            let wait = Duration::from_millis(if nsid <= expected { 5000 } else { 20 });
             if let Some(d) = cam::wait_disk(&self.device, nsid, wait) {
                 all.push(format!("{nsid}:{}x{}", d.blocks, d.block));
             }
@@ -157,7 +157,7 @@ impl Host {
                 let o = options(&mut words)?;
                 self.connect(addr, Options { subnqn, ..o })
             }
-            "disks" => Ok(self.disks()),
+            "disks" => Ok(self.disks(words.next().map_or(Ok(1), narrow)?)),
             "run" => self.run(&words.collect::<Vec<_>>()),
             "pass" => pass(&words.collect::<Vec<_>>()),
             "reconnects" => Ok(self.reconnects.load(Ordering::Relaxed).to_string()),
