@@ -396,7 +396,7 @@ impl HostQpair {
         // With its capsule gone, nothing of the command is left in the transport.
         drop(payload.capsule);
         match payload.request {
-            Request::Ccb(ccb) => sim::finish(&this.ctrl, ccb, &cqe, data),
+            Request::Ccb(ccb) => sim::finish(&this.ctrl, ccb, &cqe, data, direct),
             Request::Bio(bio) => bio.finish(&cqe, data),
             Request::Sync(cmd) => cmd.finish(&cqe, data),
             Request::Event(i) => Controller::event_completed(&this.ctrl, this.generation, i, &cqe),

@@ -42,14 +42,14 @@ pub fn refuse(ctrl: &Controller, request: Request) {
         } else {
             CcbStatus::Requeue
         };
-        ccb.complete(status, None);
+        ccb.complete(status, None, false);
     }
 }
 
 /// A request for which there was no memory.
 pub fn no_memory(request: Request) {
     if let Request::Ccb(ccb) = request {
-        ccb.complete(CcbStatus::NoResource, None);
+        ccb.complete(CcbStatus::NoResource, None, false);
     }
 }
 
@@ -67,8 +67,8 @@ fn shows_bad_namespace(ccb: &Ccb, cqe: &Cqe) -> bool {
     ccb.peek(&mut data) && matches!(ns::parse(&data), Namespace::Unusable(_))
 }
 
-/// A finished CCB.
-pub fn finish(ctrl: &Controller, ccb: Ccb, cqe: &Cqe, data: DataOutcome) {
+/// A finished CCB; `direct` as for [`Ccb::complete`].
+pub fn finish(ctrl: &Controller, ccb: Ccb, cqe: &Cqe, data: DataOutcome, direct: bool) {
     let status = match ccb_outcome(cqe_status(cqe), data, ctrl.fails_io()) {
         CcbOutcome::Complete if shows_bad_namespace(&ccb, cqe) => CcbStatus::DataError,
         CcbOutcome::Complete => CcbStatus::Complete,
@@ -80,7 +80,7 @@ pub fn finish(ctrl: &Controller, ccb: Ccb, cqe: &Cqe, data: DataOutcome) {
             CcbStatus::Gone
         }
     };
-    ccb.complete(status, Some(cqe));
+    ccb.complete(status, Some(cqe), direct);
 }
 
 impl SimHandler for Controller {

@@ -293,7 +293,7 @@ impl Controller {
         let success = pieces.sends_success();
         match data_pdus(qp, sqe.cid.get(), pieces, m) {
             // A connection that failed ends the command with it.
-            Ok(pdus) => drop(qp.state.send(pdus)),
+            Ok(pdus) => drop(qp.state.send(pdus, end && success)),
             Err(_) => return SC_DATA_TRANSFER_ERROR,
         }
         match (end, success) {
@@ -323,7 +323,8 @@ impl Controller {
 
 /// Without its R2T a request would wait for ever: the connection ends instead.
 fn send_r2t(qp: &Qp, r2t: &R2tOut) {
-    let sent = pdu_out::r2t(&qp.state.framing, r2t, Wait::NoWait).and_then(|m| qp.state.send(m));
+    let sent =
+        pdu_out::r2t(&qp.state.framing, r2t, Wait::NoWait).and_then(|m| qp.state.send(m, true));
     if let Err(e) = sent
         && let Some(conn) = qp.state.conn.enter()
     {
@@ -362,6 +363,11 @@ pub struct Placing {
 }
 
 impl Placing {
+    /// Whether the PDU is the last for its R2T.
+    pub fn ends_request(&self) -> bool {
+        self.pdu.last
+    }
+
     /// Copies the first `n` bytes of `buf` to where they belong.
     #[inline]
     pub fn place(&mut self, buf: &Mbuf, n: u32, crc: Option<&mut u32>) -> Result<()> {

@@ -106,7 +106,7 @@ impl Host {
             abandon(old);
         }
         // If the connection failed, its end aborts the command.
-        let _ = qp.state.send(pdu);
+        let _ = qp.state.send(pdu, true);
         Ok(())
     }
 
@@ -286,11 +286,11 @@ fn send_requested(
         if batch.as_ref().is_some_and(|b| b.len() >= BATCH)
             && let Some(b) = batch.take()
         {
-            qp.state.tx.send(conn, b).map_err(End::Failed)?;
+            qp.state.tx.send(conn, b, false).map_err(End::Failed)?;
         }
     }
     if let Some(b) = batch {
-        qp.state.tx.send(conn, b).map_err(End::Failed)?;
+        qp.state.tx.send(conn, b, false).map_err(End::Failed)?;
     }
     progress.transfer.r2t_done();
     Ok(())
@@ -306,6 +306,11 @@ pub struct Filling<'a> {
 }
 
 impl Filling<'_> {
+    /// Whether the PDU stands for the response as well.
+    pub fn ends_command(&self) -> bool {
+        self.pdu.last && self.pdu.success
+    }
+
     /// Copies the first `n` bytes of `buf` to where they belong.
     #[inline]
     pub fn place(&mut self, buf: &Mbuf, n: u32, crc: Option<&mut u32>) -> Result<()> {

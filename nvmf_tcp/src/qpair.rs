@@ -113,11 +113,12 @@ impl QpairState {
         }
     }
 
-    /// Sends whole PDUs; fails once the connection has.
+    /// Sends whole PDUs; fails once the connection has. `turn` as for
+    /// [`Tx::send`].
     #[inline]
-    pub fn send(&self, pdus: Mbuf) -> Result<()> {
+    pub fn send(&self, pdus: Mbuf, turn: bool) -> Result<()> {
         let conn = self.conn.enter().ok_or(Errno::ECONNABORTED)?;
-        self.tx.send(&conn, pdus)
+        self.tx.send(&conn, pdus, turn)
     }
 }
 
@@ -187,7 +188,7 @@ fn make(params: Params, conn: Conn, sleep: CanSleep<'_>) -> Result<KArc<Qp>> {
     let state = QpairState {
         framing: Framing::new(&params),
         conn: Gate::new(c"nvmf/tcp conn", conn, wait)?,
-        tx: Tx::new(wait)?,
+        tx: Tx::new(params.role, wait)?,
         side,
         stopping: AtomicBool::new(false),
         threads: Mutex::new(c"nvmf/tcp threads", Threads::default(), wait)?,
@@ -257,7 +258,7 @@ fn submit(qp: &Qp, cap: CapRef<Tcp>, wait: Wait<'_>) -> core::result::Result<(),
         Side::Controller(_) => match pdu_out::response(&qp.state.framing, cap.qe(), wait) {
             // If the connection failed, its end is reported otherwise.
             Ok(pdu) => {
-                let _ = qp.state.send(pdu);
+                let _ = qp.state.send(pdu, true);
                 Ok(())
             }
             Err(e) => Err(host::Unsent(e, cap)),
@@ -275,6 +276,7 @@ fn stop(qp: &Qp, flush: bool, sleep: CanSleep<'_>) {
                 Role::Host => HOST_FLUSH_MS,
                 Role::Controller => CONTROLLER_FLUSH_MS,
             };
+            st.tx.burst_expired(&conn);
             delivered = st.tx.drain(ms, sleep) && conn.flush(ms, sleep);
         }
         st.stopping.store(true, Ordering::Release);

@@ -77,6 +77,8 @@ pub struct Receiver<'a> {
     /// The start of the last header, for a Terminate Connection Request.
     header: [u8; HEADER_MAX],
     header_len: usize,
+    /// Commands, or ends of commands, since the last wait.
+    arrived: u32,
 }
 
 impl<'a> Receiver<'a> {
@@ -90,6 +92,7 @@ impl<'a> Receiver<'a> {
             current: Current::Nothing,
             header: [0; HEADER_MAX],
             header_len: 0,
+            arrived: 0,
         }
     }
 
@@ -106,6 +109,7 @@ impl<'a> Receiver<'a> {
                 Err(end) => break end,
             }
         };
+        self.qp.state.tx.burst_expired(self.conn);
         self.current = Current::Nothing;
         self.buf = None;
         let error = match end {
@@ -130,8 +134,13 @@ impl<'a> Receiver<'a> {
 
     /// Gets more bytes, until `need` are at hand.
     fn fill(&mut self, need: u32, sleep: CanSleep<'_>) -> Result<(), End> {
+        let tx = &self.qp.state.tx;
+        tx.burst_ends(self.conn, core::mem::take(&mut self.arrived));
         while self.have() < need {
             let st = self.conn.wait_receive(need - self.have(), 0, sleep);
+            if st.timedout {
+                tx.burst_expired(self.conn);
+            }
             if self.qp.state.is_stopping() {
                 return Err(End::Stopped);
             }
@@ -172,6 +181,7 @@ impl<'a> Receiver<'a> {
                 Err(e) => return Err(End::Failed(e)),
             }
         }
+        tx.burst_begins();
         Ok(())
     }
 
@@ -240,6 +250,7 @@ impl<'a> Receiver<'a> {
     fn begin(&mut self, pdu: Pdu, sleep: CanSleep<'_>) -> Result<(), End> {
         match (pdu, &self.qp.state.side) {
             (Pdu::Command { sqe, icd: 0 }, Side::Controller(c)) => {
+                self.arrived += 1;
                 c.deliver(self.qp, &sqe, None, sleep)?;
             }
             (Pdu::Command { sqe, icd }, Side::Controller(_)) => {
@@ -248,7 +259,10 @@ impl<'a> Receiver<'a> {
             (Pdu::H2cData(d), Side::Controller(c)) => {
                 self.current = Current::H2c(c.begin_data(self.qp, &d)?);
             }
-            (Pdu::Response { cqe }, Side::Host(h)) => h.response(self.qp, &cqe, sleep)?,
+            (Pdu::Response { cqe }, Side::Host(h)) => {
+                self.arrived += 1;
+                h.response(self.qp, &cqe, sleep)?;
+            }
             (Pdu::C2hData(d), Side::Host(h)) => self.current = Current::C2h(h.begin_data(&d)?),
             (Pdu::R2t(r), Side::Host(h)) => h.ready_to_transfer(self.qp, self.conn, &r, sleep)?,
             (Pdu::TermReq { fes, fei }, _) => {
@@ -297,13 +311,18 @@ impl<'a> Receiver<'a> {
         let current = core::mem::replace(&mut self.current, Current::Nothing);
         match (current, &self.qp.state.side) {
             (Current::Icd(icd), Side::Controller(c)) => {
+                self.arrived += 1;
                 let sqe = icd.sqe();
                 c.deliver(self.qp, &sqe, icd.finish(end.digest_ok), sleep)
             }
             (Current::H2c(p), Side::Controller(c)) => {
+                self.arrived += u32::from(p.ends_request());
                 c.end_data(self.qp, self.conn, p, end.digest_ok, sleep)
             }
-            (Current::C2h(f), Side::Host(h)) => h.end_data(self.qp, f, end.digest_ok, sleep),
+            (Current::C2h(f), Side::Host(h)) => {
+                self.arrived += u32::from(f.ends_command());
+                h.end_data(self.qp, f, end.digest_ok, sleep)
+            }
             _ => Ok(()),
         }
     }

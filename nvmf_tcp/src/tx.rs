@@ -13,6 +13,8 @@ use sys::time::stack_ok;
 use sys::xport::CapRef;
 use sys::{CanSleep, Errno, Result, Wait};
 
+use crate::proto::burst::HOLD_US;
+use crate::proto::{Burst, Role, Verdict};
 use crate::qpair::Tcp;
 
 /// The worker waits for this much room before it sends part of a large chain.
@@ -30,7 +32,7 @@ const TICK_MS: u32 = 1_000;
 /// Who empties the queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sender {
-    /// Nobody: the queue is empty.
+    /// Nobody: the queue is empty, or waits as `burst` says.
     Idle,
     /// The thread that found it idle.
     Caller,
@@ -45,6 +47,7 @@ struct State {
     /// Capsules that could not be made into PDUs without waiting for memory.
     deferred: KVec<CapRef<Tcp>>,
     sender: Sender,
+    burst: Burst,
     failed: Option<Errno>,
     stopping: bool,
 }
@@ -64,12 +67,13 @@ enum Step {
 
 impl Tx {
     /// An idle transmit side.
-    pub fn new(wait: Wait<'_>) -> Result<Self> {
+    pub fn new(role: Role, wait: Wait<'_>) -> Result<Self> {
         let state = State {
             queue: None,
             queued: 0,
             deferred: KVec::with_capacity(DEFERRED_MAX, wait)?,
             sender: Sender::Idle,
+            burst: Burst::new(role),
             failed: None,
             stopping: false,
         };
@@ -79,11 +83,12 @@ impl Tx {
         })
     }
 
-    /// Queues whole PDUs and sends them if nobody else does. Fails once the
-    /// connection failed; then the PDUs are dropped. Any context that may
-    /// enter the network stack.
+    /// Queues whole PDUs and sends them if nobody else does, or will: see
+    /// [`crate::proto::burst`]; `turn` says that they hold a command, or end
+    /// one. Fails once the connection failed; then the PDUs are dropped. Any
+    /// context that may enter the network stack.
     #[inline]
-    pub fn send(&self, conn: &Conn, pdus: Mbuf) -> Result<()> {
+    pub fn send(&self, conn: &Conn, pdus: Mbuf, turn: bool) -> Result<()> {
         {
             let mut st = self.state.lock();
             if let Some(e) = st.failed {
@@ -102,18 +107,72 @@ impl Tx {
                 Some(q) => q.append(pdus),
                 None => st.queue = Some(pdus),
             }
-            if st.sender != Sender::Idle {
+            let (pdus, bytes) = (st.queued, st.queue.as_ref().map_or(0, Mbuf::len));
+            let verdict = st.burst.sent(turn, pdus, bytes);
+            if !self.is_due(&mut st, conn, verdict) {
                 return Ok(());
             }
-            if !stack_ok() {
-                st.sender = Sender::Worker;
-                self.changed.broadcast();
-                return Ok(());
-            }
-            st.sender = Sender::Caller;
         }
         self.pump(conn);
         Ok(())
+    }
+
+    /// The receive thread has something to work on.
+    #[inline]
+    pub fn burst_begins(&self) {
+        self.state.lock().burst.begin();
+    }
+
+    /// The receive thread has nothing to work on, after `arrived` commands or
+    /// ends of commands.
+    #[inline]
+    pub fn burst_ends(&self, conn: &Conn, arrived: u32) {
+        {
+            let mut st = self.state.lock();
+            let queued = st.queued;
+            let verdict = st.burst.end(arrived, queued);
+            if !self.is_due(&mut st, conn, verdict) {
+                return;
+            }
+        }
+        self.pump(conn);
+    }
+
+    /// Nothing waits any longer: the receive thread saw the alarm, or ends.
+    #[cold]
+    pub fn burst_expired(&self, conn: &Conn) {
+        {
+            let mut st = self.state.lock();
+            st.burst.expired();
+            if !self.is_due(&mut st, conn, Verdict::Send) {
+                return;
+            }
+        }
+        self.pump(conn);
+    }
+
+    /// Whether the caller is to send what is queued.
+    #[inline]
+    fn is_due(&self, st: &mut State, conn: &Conn, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Wait => false,
+            Verdict::WaitWithAlarm => {
+                conn.set_alarm(HOLD_US);
+                false
+            }
+            Verdict::Send => st.queue.is_some() && st.sender == Sender::Idle && self.begin(st),
+        }
+    }
+
+    /// Makes the caller the sender, or the worker if the caller has no stack.
+    fn begin(&self, st: &mut State) -> bool {
+        if stack_ok() {
+            st.sender = Sender::Caller;
+            return true;
+        }
+        st.sender = Sender::Worker;
+        self.changed.broadcast();
+        false
     }
 
     /// Leaves a capsule to the worker, which may wait for memory.
@@ -134,6 +193,9 @@ impl Tx {
             let chain = {
                 let mut st = self.state.lock();
                 st.queued = 0;
+                if st.burst.flushed() {
+                    conn.set_alarm(0);
+                }
                 match st.queue.take() {
                     Some(chain) => chain,
                     None => {

@@ -13,6 +13,8 @@
 #include <sys/gsb_crc32.h>
 #include <sys/kthread.h>
 #include <sys/proc.h>
+#include <sys/priority.h>
+#include <sys/sched.h>
 #include <sys/smp.h>
 #include <sys/sx.h>
 #include <sys/taskqueue.h>
@@ -362,6 +364,13 @@ nvrs_thread_main(void *ctx)
 {
 	struct nvrs_thread *t = ctx;
 
+	/*
+	 * As CTL's threads: they finish what they are at before we act on the
+	 * first of it.
+	 */
+	thread_lock(curthread);
+	sched_prio(curthread, PRI_MAX_KERN);
+	thread_unlock(curthread);
 	t->fn(t->arg);
 	mtx_lock(&t->mtx);
 	while (!t->stop)
@@ -403,7 +412,8 @@ nvrs_thread_join(struct nvrs_thread *t)
 uint64_t
 nvrs_uptime_us(void)
 {
-	return (sbttous(sbinuptime()));
+	/* The last tick's time: reading the clock is an access to a device. */
+	return (sbttous(getsbinuptime()));
 }
 
 void

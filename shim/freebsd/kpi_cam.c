@@ -281,7 +281,8 @@ nvrs_ccb_queued(struct nvrs_ccb *ccb)
 }
 
 void
-nvrs_ccb_done(struct nvrs_ccb *arg, int outcome, const uint8_t *cqe)
+nvrs_ccb_done(struct nvrs_ccb *arg, int outcome, const uint8_t *cqe,
+    bool direct)
 {
 	union ccb *ccb;
 
@@ -311,7 +312,10 @@ nvrs_ccb_done(struct nvrs_ccb *arg, int outcome, const uint8_t *cqe)
 		ccb->ccb_h.status = CAM_REQ_INVALID;
 		break;
 	}
-	xpt_done(ccb);
+	if (direct)
+		xpt_done_direct(ccb);
+	else
+		xpt_done(ccb);
 }
 
 struct nvrs_ccb *

@@ -14,6 +14,7 @@
 #include <sys/mbuf.h>
 #include <sys/proc.h>
 #include <sys/protosw.h>
+#include <sys/sched.h>
 #include <sys/socket.h>
 #include <sys/socketvar.h>
 #include <sys/sockopt.h>
@@ -33,6 +34,11 @@ struct nvrs_conn {
 	uint32_t	rx_lowat;
 	bool		rx_waiting;
 	bool		rx_kicked;
+	bool		rx_alarmed;
+	struct callout	rx_alarm;
+	uint32_t	rx_untold;	/* taken since TCP was told */
+	u_int		rx_cpu;		/* where data arrived last */
+	int		rx_votes;	/* for moving the receiver there */
 
 	struct cv	tx_cv;
 	uint32_t	tx_space;
@@ -40,12 +46,16 @@ struct nvrs_conn {
 	bool		tx_kicked;
 };
 
+/* Wakeups after which a receiver moves, and busy rounds after which it is freed. */
+#define	NVRS_RX_VOTES	16
+#define	NVRS_RX_BUSY	64
+
 static bool
 nvrs_rx_ready(struct nvrs_conn *c)
 {
 	struct socket *so = c->so;
 
-	return (sbavail(&so->so_rcv) >= c->rx_lowat || c->rx_kicked ||
+	return (sbavail(&so->so_rcv) >= c->rx_lowat || c->rx_kicked || c->rx_alarmed ||
 	    so->so_error != 0 || so->so_rerror != 0 ||
 	    (so->so_rcv.sb_state & SBS_CANTRCVMORE) != 0);
 }
@@ -69,6 +79,7 @@ nvrs_rx_upcall(struct socket *so __unused, void *arg, int flags __unused)
 
 	if (c->rx_waiting && nvrs_rx_ready(c)) {
 		c->rx_waiting = false;
+		c->rx_cpu = curcpu;
 		cv_signal(&c->rx_cv);
 	}
 	return (SU_OK);
@@ -123,6 +134,7 @@ nvrs_conn_steal(int fd, struct nvrs_conn **connp)
 	fdrop(fp, curthread);
 
 	c->so = so;
+	callout_init(&c->rx_alarm, 1);
 	cv_init(&c->rx_cv, "nvtcprx");
 	cv_init(&c->tx_cv, "nvtcptx");
 	SOCK_RECVBUF_LOCK(so);
@@ -174,10 +186,45 @@ nvrs_conn_close(struct nvrs_conn *c, bool abort)
 	if (abort)
 		(void)so_setsockopt(so, SOL_SOCKET, SO_LINGER, &linger,
 		    sizeof(linger));
+	callout_drain(&c->rx_alarm);
 	(void)soclose(so);
 	cv_destroy(&c->rx_cv);
 	cv_destroy(&c->tx_cv);
 	nvrs_free(c);
+}
+
+/*
+ * A receiver that mostly sleeps follows the CPU that its segments arrive on:
+ * waking it costs no interrupt to another CPU, and the data are in the cache.
+ * One that is always busy is left to the scheduler.
+ */
+static void
+nvrs_rx_follow(struct nvrs_conn *c, bool slept)
+{
+	struct thread *td = curthread;
+
+	if (!slept) {
+		if (c->rx_votes > -NVRS_RX_BUSY)
+			c->rx_votes--;
+		else if (sched_is_bound(td)) {
+			thread_lock(td);
+			sched_unbind(td);
+			thread_unlock(td);
+		}
+		return;
+	}
+	if (c->rx_votes < 0)
+		c->rx_votes = 0;
+	if (curcpu == c->rx_cpu && sched_is_bound(td)) {
+		c->rx_votes = 0;
+		return;
+	}
+	if (++c->rx_votes < NVRS_RX_VOTES)
+		return;
+	c->rx_votes = 0;
+	thread_lock(td);
+	sched_bind(td, c->rx_cpu);
+	thread_unlock(td);
 }
 
 void
@@ -185,6 +232,7 @@ nvrs_conn_rx_wait(struct nvrs_conn *c, uint32_t lowat, uint32_t ms,
     struct nvrs_rxstate *st)
 {
 	struct socket *so = c->so;
+	bool slept = false;
 
 	memset(st, 0, sizeof(*st));
 	SOCK_RECVBUF_LOCK(so);
@@ -192,6 +240,7 @@ nvrs_conn_rx_wait(struct nvrs_conn *c, uint32_t lowat, uint32_t ms,
 	c->rx_lowat = MIN(lowat, MAX(so->so_rcv.sb_hiwat / 2, 1));
 	while (!nvrs_rx_ready(c)) {
 		c->rx_waiting = true;
+		slept = true;
 		if (ms == 0)
 			cv_wait(&c->rx_cv, SOCK_RECVBUF_MTX(so));
 		else if (cv_timedwait_sbt(&c->rx_cv, SOCK_RECVBUF_MTX(so),
@@ -206,7 +255,31 @@ nvrs_conn_rx_wait(struct nvrs_conn *c, uint32_t lowat, uint32_t ms,
 	st->eof = (so->so_rcv.sb_state & SBS_CANTRCVMORE) != 0;
 	st->kicked = c->rx_kicked;
 	c->rx_kicked = false;
+	st->timedout |= c->rx_alarmed;
+	c->rx_alarmed = false;
 	SOCK_RECVBUF_UNLOCK(so);
+	nvrs_rx_follow(c, slept);
+}
+
+static void
+nvrs_rx_alarm(void *arg)
+{
+	struct nvrs_conn *c = arg;
+
+	SOCK_RECVBUF_LOCK(c->so);
+	c->rx_alarmed = true;
+	cv_signal(&c->rx_cv);
+	SOCK_RECVBUF_UNLOCK(c->so);
+}
+
+void
+nvrs_conn_rx_alarm(struct nvrs_conn *c, uint32_t us)
+{
+	if (us != 0)
+		callout_reset_sbt(&c->rx_alarm, SBT_1US * us, SBT_1US * us / 2,
+		    nvrs_rx_alarm, c, 0);
+	else
+		callout_stop(&c->rx_alarm);
 }
 
 void
@@ -227,10 +300,19 @@ nvrs_conn_receive(struct nvrs_conn *c, uint32_t max, struct mbuf **mp,
 
 	memset(&uio, 0, sizeof(uio));
 	uio.uio_resid = max;
+	/*
+	 * What we send tells the peer how far the window has opened, so TCP
+	 * need not look for a window update of its own each time.
+	 */
 	flags = MSG_DONTWAIT;
+	if (c->rx_untold < c->so->so_rcv.sb_hiwat / 8)
+		flags |= MSG_SOCALLBCK;
+	else
+		c->rx_untold = 0;
 	*mp = NULL;
 	error = soreceive(c->so, NULL, &uio, mp, NULL, &flags);
 	*len = max - uio.uio_resid;
+	c->rx_untold += *len;
 	if (error != 0 && *mp != NULL) {
 		m_freem(*mp);
 		*mp = NULL;

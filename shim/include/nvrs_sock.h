@@ -32,17 +32,19 @@ void	nvrs_conn_close(struct nvrs_conn *c, bool abort);
 /*
  * S: wait until lowat bytes can be received, the peer closed, the socket
  * failed (then *error is set) or nvrs_conn_kick_rx() was called; also returns
- * after ms milliseconds unless that is zero.
+ * after ms milliseconds unless that is zero, and when the alarm goes off.
  */
 struct nvrs_rxstate {
 	uint32_t	avail;	/* bytes that can be received */
 	int32_t		error;	/* the socket's error, or zero */
 	bool		eof;	/* nothing will follow avail */
 	bool		kicked;
-	bool		timedout;
+	bool		timedout;	/* or the alarm went off */
 };
 void	nvrs_conn_rx_wait(struct nvrs_conn *c, uint32_t lowat, uint32_t ms,
 	    struct nvrs_rxstate *st);
+/* N: set the alarm to us microseconds from now, or with zero stop it. */
+void	nvrs_conn_rx_alarm(struct nvrs_conn *c, uint32_t us);
 void	nvrs_conn_kick_rx(struct nvrs_conn *c);			/* N, sticky until seen */
 /* Receiving thread: up to max bytes, without waiting.  *mp NULL: none. */
 int	nvrs_conn_receive(struct nvrs_conn *c, uint32_t max, struct mbuf **mp,

@@ -97,19 +97,20 @@ impl Ccb {
         unsafe { ffi::nvrs_ccb_queued(self.0.as_ptr()) }
     }
 
-    /// Completes the CCB. Any context.
-    pub fn complete(self, status: CcbStatus, cqe: Option<&[u8; 16]>) {
+    /// Completes the CCB. Any context; `direct` runs its owner's callback here and now, which a
+    /// thread may ask for that holds no locks and may submit I/O.
+    pub fn complete(self, status: CcbStatus, cqe: Option<&[u8; 16]>, direct: bool) {
         let this = ManuallyDrop::new(self);
         let cqe = cqe.map_or(ptr::null(), |c| c.as_ptr());
         // SAFETY: completed once: `this` is consumed; cqe is NULL or 16 bytes.
-        unsafe { ffi::nvrs_ccb_done(this.0.as_ptr(), status.code(), cqe) }
+        unsafe { ffi::nvrs_ccb_done(this.0.as_ptr(), status.code(), cqe, direct) }
     }
 }
 
 impl Drop for Ccb {
     fn drop(&mut self) {
         // SAFETY: complete() forgets the value, so this CCB is uncompleted.
-        unsafe { ffi::nvrs_ccb_done(self.0.as_ptr(), CcbStatus::Gone.code(), ptr::null()) }
+        unsafe { ffi::nvrs_ccb_done(self.0.as_ptr(), CcbStatus::Gone.code(), ptr::null(), false) }
     }
 }
 

@@ -59,6 +59,13 @@ impl Conn {
         st
     }
 
+    /// Ends the wait to receive, as if its time had passed, `us` microseconds
+    /// from now; zero undoes that. Any context without socket locks.
+    pub fn set_alarm(&self, us: u32) {
+        // SAFETY: live connection.
+        unsafe { ffi::nvrs_conn_rx_alarm(self.0.as_ptr(), us) }
+    }
+
     /// Ends a wait to receive. Any context without socket locks.
     pub fn kick_receive(&self) {
         // SAFETY: live connection.

@@ -322,13 +322,18 @@ impl<Q> Drop for DataMove<Q> {
 
 /// The generic status code Data Transfer Error.
 const DATA_TRANSFER_ERROR: u8 = 0x04;
+/// The generic status code Transient Transport Error.
+const TRANSIENT_TRANSPORT_ERROR: u8 = 0x22;
 
 /// All data of a move arrived, or will not.
 unsafe extern "C" fn received(arg: *mut c_void, len: usize, error: i32) {
     let io = arg.cast::<ffi::ctl_io>();
     // SAFETY: the request that receive() lent to the transport, which is done with it.
     unsafe {
-        if error != 0 {
+        if error == Errno::EINTEGRITY.code() {
+            // A data digest was wrong: the command may be tried again (TCP 3.5).
+            ffi::nvrs_ctl_move_fail(io, TRANSIENT_TRANSPORT_ERROR);
+        } else if error != 0 {
             ffi::nvrs_ctl_move_fail(io, DATA_TRANSFER_ERROR);
         } else {
             ffi::nvrs_ctl_move_received(io, u32::try_from(len).unwrap_or(u32::MAX));

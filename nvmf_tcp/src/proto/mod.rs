@@ -6,12 +6,14 @@
 //! * [`params`]: what a handoff says, checked;
 //! * [`pdu`]: one header, checked; [`fault`]: what is wrong with it;
 //! * [`rx`]: the receive state machine, fed with bytes in pieces of any size;
+//! * [`burst`]: when to send;
 //! * [`transfer`]: data of one command on the host; [`ttag`]: requested data on the controller;
 //! * [`segment`]: PDUs to send; [`sgl`]: the data pointer of a command capsule.
 //!
 //! Section numbers are those of the NVMe/TCP Transport Specification 1.0 ("TCP").
 #![forbid(unsafe_code)]
 
+pub mod burst;
 pub mod fault;
 pub mod params;
 pub mod pdu;
@@ -24,6 +26,7 @@ pub mod ttag;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use burst::{Burst, Verdict};
 pub use fault::{Fault, Kind, PduError};
 pub use params::{Params, RawParams, Role};
 pub use pdu::{DataPdu, Pdu, R2tPdu, Rules};

@@ -118,7 +118,7 @@ impl Transfer {
     #[inline]
     pub fn c2h_data(&mut self, d: &DataPdu) -> Result<(), PduError> {
         let Self::Read { len, got, .. } = self else {
-            return Err(PduError::cccid(d.cccid));
+            return Err(self.unexpected(d.cccid));
         };
         if d.datal != d.payload || d.datal == 0 {
             return Err(PduError::field(fei::DATAL, Kind::DataLength(d.datal)));
@@ -136,6 +136,18 @@ impl Transfer {
         // Cannot overflow: the end is not beyond the length.
         *got = d.datao.saturating_add(d.datal);
         Ok(())
+    }
+
+    /// C2HData for a command that does not wait for data: one that is not outstanding is unknown, data for any other
+    /// is unexpected (TCP 3.3.2.1).
+    #[cold]
+    fn unexpected(&self, cccid: u16) -> PduError {
+        match self {
+            Self::Idle => PduError::cccid(cccid),
+            Self::Read { .. } | Self::Write { .. } | Self::Settled { .. } => {
+                PduError::other(Fes::SequenceError, Kind::UnknownCid(cccid))
+            }
+        }
     }
 
     /// The payload of a C2HData PDU, whose header was good, is complete.

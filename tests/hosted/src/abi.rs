@@ -37,7 +37,7 @@ same! {
         nvrs_m_crc32c nvrs_m_ext;
     memdesc: nvrs_memdesc_vaddr nvrs_memdesc_vlist nvrs_memdesc_copyback
         nvrs_memdesc_copydata nvrs_memdesc_from_mbuf nvrs_memdesc_mbufs;
-    conn: nvrs_conn_steal nvrs_conn_tune nvrs_conn_close nvrs_conn_rx_wait
+    conn: nvrs_conn_steal nvrs_conn_tune nvrs_conn_close nvrs_conn_rx_wait nvrs_conn_rx_alarm
         nvrs_conn_kick_rx nvrs_conn_receive nvrs_conn_tx_space nvrs_conn_send
         nvrs_conn_tx_wait nvrs_conn_tx_flush nvrs_conn_kick_tx nvrs_conn_shutdown
         nvrs_conn_peer;

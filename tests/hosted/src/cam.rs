@@ -585,7 +585,12 @@ pub(crate) unsafe extern "C" fn nvrs_ccb_queued(c: *mut nvrs_ccb) {
 }
 
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn nvrs_ccb_done(c: *mut nvrs_ccb, outcome: c_int, cqe: *const u8) {
+pub(crate) unsafe extern "C" fn nvrs_ccb_done(
+    c: *mut nvrs_ccb,
+    outcome: c_int,
+    cqe: *const u8,
+    direct: bool,
+) {
     let mut completion = Completion {
         outcome: outcome as u32,
         cqe: [0; 16],
@@ -600,7 +605,13 @@ pub(crate) unsafe extern "C" fn nvrs_ccb_done(c: *mut nvrs_ccb, outcome: c_int, 
             completion.cqe = cqe.cast::<[u8; 16]>().read();
         }
     }
-    enqueue(0, Job::Done(CcbPtr(c), completion));
+    if direct {
+        // The owner's callback takes locks of CAM's, and may submit.
+        holds_nothing("a direct completion");
+        finish(CcbPtr(c), completion);
+    } else {
+        enqueue(0, Job::Done(CcbPtr(c), completion));
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -58,6 +58,7 @@ struct Rx {
     eof: bool,
     error: i32,
     kicked: bool,
+    alarm: Option<Instant>,
     capacity: u32,
 }
 
@@ -403,9 +404,15 @@ pub(crate) unsafe extern "C" fn nvrs_conn_rx_wait(
         timedout: false,
     };
     loop {
+        let alarm;
         {
             let mut rx = lock(&c.0.rx);
             c.0.fill(&mut rx);
+            alarm = rx.alarm;
+            if alarm.is_some_and(|at| at <= Instant::now()) {
+                rx.alarm = None;
+                state.timedout = true;
+            }
             let lowat = lowat.min((rx.capacity / 2).max(1));
             let error = c.0.rx_error(&rx);
             if rx.avail >= lowat || rx.kicked || rx.eof || error != 0 || state.timedout {
@@ -418,7 +425,11 @@ pub(crate) unsafe extern "C" fn nvrs_conn_rx_wait(
         }
         // Acknowledgements come with what the peer sends.
         c.0.reclaim();
-        let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+        let left = match (end, alarm) {
+            (Some(end), Some(alarm)) => Some(end.min(alarm)),
+            (end, alarm) => end.or(alarm),
+        }
+        .map(|e| e.saturating_duration_since(Instant::now()));
         if left.is_some_and(|l| l.is_zero()) {
             state.timedout = true;
             continue;
@@ -436,6 +447,17 @@ pub(crate) unsafe extern "C" fn nvrs_conn_kick_rx(c: *mut nvrs_conn) {
     let c = unsafe { enter(c, "nvrs_conn_kick_rx") };
     lock(&c.0.rx).kicked = true;
     c.0.socket.wake();
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_conn_rx_alarm(c: *mut nvrs_conn, us: u32) {
+    // SAFETY: a connection of the caller's.
+    let c = unsafe { enter(c, "nvrs_conn_rx_alarm") };
+    let at = (us != 0).then(|| Instant::now() + Duration::from_micros(us.into()));
+    lock(&c.0.rx).alarm = at;
+    if at.is_some() {
+        c.0.socket.wake();
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -459,7 +459,7 @@ fn a_dead_peer_does_not_hold_a_controller() {
     }
     assert_eq!(ctrl.commands().len(), 64, "the receive thread is held up");
     let took = ctrl.free();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     k.shutdown();
 }
 
