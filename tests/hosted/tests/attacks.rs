@@ -642,7 +642,7 @@ fn every_bad_pdu_to_a_host_is_reported() {
         let data = |fl, cid, off, n: usize| pdu::c2h_data(f, fl, cid, off, &vec![3; n]);
         let last = flag::LAST;
         c.add("C2HData for no command", data(last, 9, 0, 100), Term(1, 8));
-        c.add("C2HData for a write", data(last, 1, 0, 100), Term(1, 8));
+        c.add("C2HData for a write", data(last, 1, 0, 100), Term(2, 0));
         c.add(
             "C2HData for CID FFFFh",
             data(last, 0xffff, 0, 100),

@@ -49,7 +49,7 @@ fn a_read_in_pieces() {
     );
     assert_eq!(
         fault(t.c2h_data(&d)),
-        (Fes::InvalidHeaderField, 8),
+        (Fes::SequenceError, 0),
         "all of it came"
     );
     assert_eq!(t.response(true), Outcome::Settled);
