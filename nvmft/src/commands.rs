@@ -10,7 +10,7 @@ use sys::mbuf::Mbuf;
 use sys::mem::{KArc, KBuf};
 use sys::time::uptime_ms;
 use sys::wire::identify::{IDENTIFY_LEN, cns};
-use sys::wire::{Cqe, IntoBytes, Sqe, Status};
+use sys::wire::{Cqe, IntoBytes, NSID_ALL, Sqe, Status};
 use sys::xport::{Capsule, SendOutcome};
 
 use crate::controller::Controller;
@@ -263,6 +263,10 @@ impl Job<'_> {
                 self.submit(true, nsid.wrapping_sub(1), &sqe, nc);
             }
             Identify::Descriptors(_) => self.complete(Status::INVALID_NAMESPACE_OR_FORMAT),
+            // An identifier that no namespace can have, unlike one that none has at present.
+            Identify::Namespace(nsid) if nsid > c.port.config.nn && nsid != NSID_ALL => {
+                self.complete(Status::INVALID_NAMESPACE_OR_FORMAT);
+            }
             Identify::Namespace(_) | Identify::Controller | Identify::ActiveList(_) => {
                 let m = self.identify_page(wanted);
                 self.send(&nc, m);

@@ -190,6 +190,8 @@ pub fn decode_io(sqe: &Sqe, nn: u32) -> Result<IoCommand, Refused> {
         | nvm::WRITE_ZEROES
         | nvm::DATASET_MANAGEMENT
         | nvm::VERIFY => {}
+        // The queue exists: its Connect was its first command.
+        _ if sqe.is_fabrics() && sqe.fctype() == fctype::CONNECT => return Err(Refused::Connect),
         opcode => return Err(Refused::Opcode(opcode)),
     }
     // CTL cannot execute fused commands.
@@ -340,6 +342,13 @@ mod tests {
             Status::INVALID_QUEUE_TYPE
         );
         assert_eq!(status(fabrics(fctype::AUTH_SEND)), Status::INVALID_OPCODE);
+        let io = |kind: u8| {
+            let mut s = Sqe::disconnect();
+            s.nsid = u32::from(kind).into();
+            decode_io(&s, 16).map_err(Refused::status)
+        };
+        assert_eq!(io(fctype::CONNECT), Err(Status::COMMAND_SEQUENCE_ERROR));
+        assert_eq!(io(fctype::PROPERTY_GET), Err(Status::INVALID_OPCODE));
     }
 
     #[test]
