@@ -265,14 +265,14 @@ impl Controller {
     }
 
     /// A queue's connection was closed by the host, or failed.
-    pub fn connection_lost(this: &KArc<Self>, qp: &Qp, error: Option<Errno>) {
+    pub fn connection_lost(this: &KArc<Self>, qp: &KArc<Qp>, error: Option<Errno>) {
         match error {
             // Linux resets connections right after it closed them.
             None | Some(Errno::ECONNRESET) if qp.qid == 0 => Self::event(this, Event::AdminClosed),
-            // The queue can be made again after a reset.
-            None | Some(Errno::ECONNRESET) => {}
+            // The queue can be made again after a reset, but the host waits for its connection to end (TCP 3.5).
+            None | Some(Errno::ECONNRESET) => Qp::queue_lost(qp),
             Some(error) => {
-                peer_message!("nvmft{}: error {} on {qp}", this.cntlid, error.code());
+                peer_message!("nvmft{}: error {} on {}", this.cntlid, error.code(), **qp);
                 Self::event(this, Event::Fatal);
             }
         }

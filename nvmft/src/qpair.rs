@@ -34,6 +34,7 @@ use crate::proto::stats::QueueCounters;
 /// The tasks of a queue pair.
 const MOVE: u32 = 0;
 const CLOSE: u32 = 1;
+const LOST: u32 = 2;
 
 /// The transport's queue pair, in use.
 pub type Connection<'a> = GateGuard<'a, Qpair<Qp>>;
@@ -66,6 +67,7 @@ pub struct Qp {
     moves: Mutex<MoveQueue<Qp>>,
     move_task: Task<Qp, MOVE>,
     close_task: Task<Qp, CLOSE>,
+    lost_task: Task<Qp, LOST>,
     /// What the queue did.
     pub counters: QueueCounters,
     module: KArc<Module>,
@@ -111,6 +113,7 @@ impl Qp {
                 moves: Mutex::new(c"nvmft moves", MoveQueue::new(), wait)?,
                 move_task: Task::new(wait)?,
                 close_task: Task::new(wait)?,
+                lost_task: Task::new(wait)?,
                 counters: QueueCounters::default(),
                 module,
             },
@@ -163,6 +166,11 @@ impl Qp {
     /// Has a task close the connection and tell the controller.
     pub fn queue_close(this: &KArc<Self>) {
         this.close_task.enqueue(&this.module.teardown, this.clone());
+    }
+
+    /// Has a task close a connection that the host gave up; the queue stays until the controller is reset.
+    pub fn queue_lost(this: &KArc<Self>) {
+        this.lost_task.enqueue(&this.module.teardown, this.clone());
     }
 
     /// Sends a response to a command whose identifier is not, or no longer, in use.
@@ -388,6 +396,12 @@ impl TaskHandler<CLOSE> for Qp {
         if let Some(c) = this.controller() {
             Controller::queue_closed(c, &this);
         }
+    }
+}
+
+impl TaskHandler<LOST> for Qp {
+    fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
+        this.close(sleep);
     }
 }
 
