@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::discovery;
+use crate::handshake;
 use crate::nv::{List, Owned};
 use crate::os;
 use crate::os::net::{Listener, Stream};
 use crate::pdu::{Builder, Format, kind};
 use crate::peer::Peer;
-use crate::userland::{
-    CONNECT_LEN, DISCOVERY_NQN, Entry, Error, Result, STEP, TRTYPE_TCP, protocol, text,
-};
+use crate::userland::{DISCOVERY_NQN, Entry, Error, Result, TRTYPE_TCP, text};
 
 /// The controller's limit on data in a PDU of the host's.
 const MAXH2CDATA: u32 = 256 << 10;
@@ -33,35 +32,21 @@ pub fn accept(
     let stream = stream.into();
     stream.set_nodelay(true)?;
     let mut peer = Peer::new(stream.try_clone()?);
-    let icreq = peer.receive_within(STEP)?;
-    let len_ok = icreq.header.len() == 128 && icreq.kind() == kind::ICREQ;
-    if !len_ok || icreq.flags() != 0 || icreq.header[3] != 0 || icreq.u16(8) != 0 {
-        return protocol("no valid Initialize Connection Request");
-    }
-    let (hpda, wanted, maxr2t) = (icreq.header[10], icreq.header[11], icreq.u32(12));
-    if hpda > 31 {
-        return protocol("HPDA is out of range");
-    }
-    let granted = wanted & digests & 3;
+    let asked = handshake::icreq(&mut peer)?;
+    let granted = asked.digests & digests;
     let icresp = Builder::new(Format::default(), kind::ICRESP, 0, 128, &[])
         .u8(11, granted)
         .u32(12, MAXH2CDATA);
     peer.send(&icresp.bytes());
-    let c = peer.receive_within(STEP)?;
-    if c.kind() != kind::CMD || c.header.len() != 72 || !c.digests_ok {
-        return protocol("no Connect command");
-    }
+    let f = Format {
+        hdgst: granted & 1 != 0,
+        ddgst: granted & 2 != 0,
+        align: (asked.hpda + 1) * 4,
+    };
+    let c = handshake::connect(&mut peer, f, entries)?;
     let sqe = &c.header[8..72];
-    if sqe[0] != 0x7f || sqe[4] != 1 || c.data.len() != CONNECT_LEN {
-        return protocol("no valid Connect command");
-    }
     let (qid, sqsize) = (c.u16(8 + 42), c.u16(8 + 44));
     if text(&c.data[256..512]) == DISCOVERY_NQN {
-        let f = Format {
-            hdgst: granted & 1 != 0,
-            ddgst: granted & 2 != 0,
-            align: (hpda + 1) * 4,
-        };
         return discovery::serve(&mut peer, f, &c, entries, stop);
     }
     let mut params = List::new();
@@ -71,10 +56,10 @@ pub fn accept(
         .number("qsize", u64::from(sqsize) + 1)
         .number("sqhd", 1)
         .number("rxpda", 4)
-        .number("txpda", u64::from(hpda + 1) * 4)
-        .bool("header_digests", granted & 1 != 0)
-        .bool("data_digests", granted & 2 != 0)
-        .number("maxr2t", maxr2t.into())
+        .number("txpda", f.align.into())
+        .bool("header_digests", f.hdgst)
+        .bool("data_digests", f.ddgst)
+        .number("maxr2t", asked.maxr2t.into())
         .number("maxh2cdata", MAXH2CDATA.into())
         .number("max_icd", 0)
         .number("fd", stream.as_raw_fd() as u64);

@@ -159,7 +159,8 @@ impl Controller {
         let len = (dwords + 1) * 4;
         let from = u64::from(dword(12)) | u64::from(dword(13)) << 32;
         let fits = len <= MAX_DATA as u64 && len == u64::from(dword(8));
-        if dword(10) as u8 != LOG_DISCOVERY || !fits || from > self.log.len() as u64 {
+        let fits = fits && from.is_multiple_of(4) && from <= self.log.len() as u64;
+        if dword(10) as u8 != LOG_DISCOVERY || !fits {
             return Outcome::Fail(INVALID_FIELD);
         }
         // What follows the last entry reads as zeroes.

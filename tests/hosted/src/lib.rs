@@ -24,6 +24,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod discovery;
 pub mod fault;
+pub mod handshake;
 pub mod initiator;
 pub mod kernel;
 pub mod lock;

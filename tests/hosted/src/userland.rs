@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 pub use crate::daemon::{Daemon, accept};
+use crate::handshake;
 use crate::nv::List;
 use crate::os::net::Stream;
 use crate::os::{self, Instant};
@@ -154,33 +155,21 @@ impl Queue {
             .u8(11, wanted)
             .u32(12, 0);
         peer.send(&icreq.bytes());
-        let r = peer.receive_within(STEP)?;
-        if r.header.len() != 128 || r.kind() != kind::ICRESP || r.flags() != 0 || r.header[3] != 0 {
-            return protocol("no valid Initialize Connection Response");
-        }
-        let (pfv, cpda, granted, maxh2cdata) = (r.u16(8), r.header[10], r.header[11], r.u32(12));
-        if pfv != 0
-            || cpda > 31
-            || granted & !wanted != 0
-            || maxh2cdata < 4096
-            || maxh2cdata % 4 != 0
-        {
-            return protocol("the Initialize Connection Response makes no sense");
-        }
+        let granted = handshake::icresp(&mut peer, wanted)?;
         let admin = qid == 0;
         let mut q = Queue {
             stream,
             peer,
             format: Format {
-                hdgst: granted & 1 != 0,
-                ddgst: granted & 2 != 0,
-                align: (cpda + 1) * 4,
+                hdgst: granted.digests & 1 != 0,
+                ddgst: granted.digests & 2 != 0,
+                align: (granted.cpda + 1) * 4,
             },
             sent: 0,
             sqhd: 0,
             admin,
             qsize: if admin { 32 } else { o.qsize },
-            maxh2cdata,
+            maxh2cdata: granted.maxh2cdata,
             max_icd: 8192,
             flow_control: o.flow_control,
             cntlid,
@@ -228,13 +217,22 @@ impl Queue {
         self.sent = (self.sent + 1) % self.qsize;
         self.peer.send(&pdu::command(self.format, sqe, icd).bytes());
         let mut data = Vec::new();
+        let cid = u16::from_le_bytes([sqe[2], sqe[3]]);
+        let len = u32::from_le_bytes([sqe[32], sqe[33], sqe[34], sqe[35]]) as usize;
+        let room = if icd.is_empty() { len } else { 0 };
         loop {
             let r: Raw = self.peer.receive_within(STEP)?;
             if !r.digests_ok {
                 return protocol("a digest is wrong");
             }
+            let whose = r.u16(if r.kind() == kind::RESP { 20 } else { 8 });
+            if whose != cid {
+                return protocol(format!("a PDU for CID {whose}, which is not outstanding"));
+            }
             match r.kind() {
-                kind::C2H_DATA if r.u32(12) as usize == data.len() && data.len() < 1 << 20 => {
+                kind::C2H_DATA
+                    if r.u32(12) as usize == data.len() && data.len() + r.data.len() <= room =>
+                {
                     data.extend(&r.data);
                     if r.flags() & pdu::flag::SUCCESS != 0 {
                         return Ok(([0; 16], data));

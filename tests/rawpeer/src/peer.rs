@@ -127,15 +127,48 @@ impl Peer {
             if left.is_zero() {
                 return Err(End::Timeout);
             }
-            let mut chunk = [0; 65536];
-            match self.stream.read_within(&mut chunk, left) {
-                Ok(0) => return Err(End::Closed),
-                Ok(n) => self.buf.extend_from_slice(&chunk[..n]),
-                Err(e) => match e.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
-                    _ => return Err(End::Reset),
-                },
+            self.fill(left)?;
+        }
+    }
+
+    /// So many bytes, if they come in time, whatever they are.
+    pub fn receive_exact(&mut self, n: usize, time: Duration) -> Result<Vec<u8>, End> {
+        let end = self.stream.now() + time;
+        while self.buf.len() < n {
+            let left = end.saturating_sub(self.stream.now());
+            if left.is_zero() {
+                return Err(End::Timeout);
             }
+            self.fill(left)?;
+        }
+        Ok(self.buf.drain(..n).collect())
+    }
+
+    /// Throws away what comes until the other end has closed, or for so long.
+    pub fn drain(&mut self, time: Duration) {
+        let end = self.stream.now() + time;
+        loop {
+            self.buf.clear();
+            let left = end.saturating_sub(self.stream.now());
+            if left.is_zero() || self.fill(left).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes what comes next.
+    fn fill(&mut self, time: Duration) -> Result<(), End> {
+        let mut chunk = [0; 65536];
+        match self.stream.read_within(&mut chunk, time) {
+            Ok(0) => Err(End::Closed),
+            Ok(n) => {
+                self.buf.extend_from_slice(&chunk[..n]);
+                Ok(())
+            }
+            Err(e) => match e.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(()),
+                _ => Err(End::Reset),
+            },
         }
     }
 
