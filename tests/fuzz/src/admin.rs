@@ -21,6 +21,7 @@ use nvmft::proto::identify;
 use nvmft::proto::log::{self, LogPage, LogRequest, PAGE_MAX};
 use nvmft::proto::ns::{ChangedList, LIST_ENTRIES, NSID_LIMIT, NsSet};
 use nvmft::proto::port_args::PortConfig;
+use sys::wire::fabrics::fctype;
 use sys::wire::feature::fid;
 use sys::wire::{FromBytes, Sqe, Status};
 
@@ -312,7 +313,8 @@ impl Target {
             }
             Err(refused) => {
                 assert!(!refused.status().is_success());
-                assert_ne!(refused, Refused::Connect);
+                let connect = sqe.is_fabrics() && sqe.fctype() == fctype::CONNECT;
+                assert_eq!(refused == Refused::Connect, connect);
             }
         }
     }
