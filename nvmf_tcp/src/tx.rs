@@ -13,7 +13,6 @@ use sys::time::stack_ok;
 use sys::xport::CapRef;
 use sys::{CanSleep, Errno, Result, Wait};
 
-use crate::proto::burst::HOLD_US;
 use crate::proto::{Burst, Role, Verdict};
 use crate::qpair::Tcp;
 
@@ -129,8 +128,7 @@ impl Tx {
     pub fn burst_ends(&self, conn: &Conn, arrived: u32) {
         {
             let mut st = self.state.lock();
-            let queued = st.queued;
-            let verdict = st.burst.end(arrived, queued);
+            let verdict = st.burst.end(arrived);
             if !self.is_due(&mut st, conn, verdict) {
                 return;
             }
@@ -157,7 +155,7 @@ impl Tx {
         match verdict {
             Verdict::Wait => false,
             Verdict::WaitWithAlarm => {
-                conn.set_alarm(HOLD_US);
+                conn.set_alarm(st.burst.hold_us());
                 false
             }
             Verdict::Send => st.queue.is_some() && st.sender == Sender::Idle && self.begin(st),

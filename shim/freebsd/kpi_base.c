@@ -372,6 +372,11 @@ nvrs_thread_main(void *ctx)
 	sched_prio(curthread, PRI_MAX_KERN);
 	thread_unlock(curthread);
 	t->fn(t->arg);
+	/* It may have bound itself to a CPU. */
+	thread_lock(curthread);
+	if (sched_is_bound(curthread))
+		sched_unbind(curthread);
+	thread_unlock(curthread);
 	mtx_lock(&t->mtx);
 	while (!t->stop)
 		mtx_sleep(&t->stop, &t->mtx, 0, "nvrspark", 0);

@@ -275,7 +275,10 @@ nvrs_rx_alarm(void *arg)
 void
 nvrs_conn_rx_alarm(struct nvrs_conn *c, uint32_t us)
 {
-	if (us != 0)
+	if (us >= 1000)
+		callout_reset_sbt(&c->rx_alarm, SBT_1US * us, 0, nvrs_rx_alarm,
+		    c, C_HARDCLOCK);
+	else if (us != 0)
 		callout_reset_sbt(&c->rx_alarm, SBT_1US * us, SBT_1US * us / 2,
 		    nvrs_rx_alarm, c, 0);
 	else

@@ -43,7 +43,10 @@ struct nvrs_rxstate {
 };
 void	nvrs_conn_rx_wait(struct nvrs_conn *c, uint32_t lowat, uint32_t ms,
 	    struct nvrs_rxstate *st);
-/* N: set the alarm to us microseconds from now, or with zero stop it. */
+/*
+ * N: set the alarm to us microseconds from now, or with zero stop it.  From a
+ * millisecond on it is as coarse as the clock's ticks.
+ */
 void	nvrs_conn_rx_alarm(struct nvrs_conn *c, uint32_t us);
 void	nvrs_conn_kick_rx(struct nvrs_conn *c);			/* N, sticky until seen */
 /* Receiving thread: up to max bytes, without waiting.  *mp NULL: none. */

@@ -9,16 +9,21 @@
 //! * While the receive thread works through what arrived, whatever anybody sends waits for it to finish.
 //! * A controller then waits for the rest of the answers to the commands that arrived together. Whoever sends the last
 //!   one sends them all.
-//! * A host whose controller has enough to do collects commands, up to a third of what the controller has: a queue is
-//!   then in about four parts, one on its way out, one back, and the rest being worked on.
+//! * A host whose controller has enough to do collects commands, up to a third of what the controller has, or until
+//!   that answers something: a queue is then in about four parts, one on its way out, one back, and the rest being
+//!   worked on.
 //!
-//! Waiting ends after [`HOLD_US`] in any case, and where it was in vain it is tried less and less often.
+//! Waiting ends with the alarm ([`Burst::hold_us`]) in any case, and where it was in vain it is tried less and less
+//! often.
 #![forbid(unsafe_code)]
 
 use super::params::Role;
 
-/// How long anything waits, in microseconds.
-pub const HOLD_US: u32 = 200;
+/// How long a controller waits for the rest of its answers, in microseconds.
+const ANSWER_US: u32 = 200;
+/// The same for a host that waits for an answer: a tick, since setting a finer alarm costs as much as it saves, and
+/// answers come.
+const COLLECT_US: u32 = 1_000;
 /// This many bytes are worth a call to the socket.
 const HOLD_BYTES: u32 = 48 << 10;
 /// Most PDUs that wait.
@@ -37,7 +42,7 @@ pub enum Verdict {
     Send,
     /// It waits for somebody who will come.
     Wait,
-    /// It waits, and the alarm is to be set to [`HOLD_US`].
+    /// It waits, and the alarm is to be set to [`Burst::hold_us`].
     WaitWithAlarm,
 }
 
@@ -108,6 +113,15 @@ impl Burst {
         }
     }
 
+    /// How long what waits may wait, in microseconds.
+    #[inline]
+    pub fn hold_us(&self) -> u32 {
+        match self.role {
+            Role::Host => COLLECT_US,
+            Role::Controller => ANSWER_US,
+        }
+    }
+
     /// The receive thread has something to work on.
     #[inline]
     pub fn begin(&mut self) {
@@ -132,9 +146,9 @@ impl Burst {
         }
     }
 
-    /// The receive thread has worked through `arrived` commands, or ends of commands; `pdus` are queued.
+    /// The receive thread has worked through `arrived` commands, or ends of commands.
     #[inline]
-    pub fn end(&mut self, arrived: u32, pdus: u32) -> Verdict {
+    pub fn end(&mut self, arrived: u32) -> Verdict {
         let owed = match self.role {
             Role::Host => {
                 self.open = self.open.saturating_sub(arrived);
@@ -145,12 +159,11 @@ impl Burst {
             Role::Controller => arrived.saturating_sub(self.taken),
         };
         self.phase = self.phase.next(Event::Ended { owed });
-        let verdict = match owed {
-            0 => self.collect(pdus),
-            _ => self.alarm(),
-        };
         self.skip = self.skip.saturating_sub(1);
-        verdict
+        match owed {
+            0 => Verdict::Send,
+            _ => self.alarm(),
+        }
     }
 
     /// The alarm went off.
@@ -180,7 +193,7 @@ impl Burst {
             Role::Host => (self.open.saturating_sub(pdus) / SHARE).min(COLLECT_MAX),
             Role::Controller => 0,
         };
-        if pdus == 0 || pdus >= enough || self.skip != 0 {
+        if pdus >= enough || self.skip != 0 {
             Verdict::Send
         } else {
             self.alarm()
