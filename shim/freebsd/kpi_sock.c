@@ -38,6 +38,7 @@ struct nvrs_conn {
 	struct callout	rx_alarm;
 	uint32_t	rx_untold;	/* taken since TCP was told */
 	u_int		rx_cpu;		/* where data arrived last */
+	bool		rx_bound;	/* the receiver, to a CPU */
 	int		rx_votes;	/* for moving the receiver there */
 
 	struct cv	tx_cv;
@@ -206,7 +207,8 @@ nvrs_rx_follow(struct nvrs_conn *c, bool slept)
 	if (!slept) {
 		if (c->rx_votes > -NVRS_RX_BUSY)
 			c->rx_votes--;
-		else if (sched_is_bound(td)) {
+		else if (c->rx_bound) {
+			c->rx_bound = false;
 			thread_lock(td);
 			sched_unbind(td);
 			thread_unlock(td);
@@ -215,13 +217,14 @@ nvrs_rx_follow(struct nvrs_conn *c, bool slept)
 	}
 	if (c->rx_votes < 0)
 		c->rx_votes = 0;
-	if (curcpu == c->rx_cpu && sched_is_bound(td)) {
+	if (c->rx_bound && curcpu == c->rx_cpu) {
 		c->rx_votes = 0;
 		return;
 	}
 	if (++c->rx_votes < NVRS_RX_VOTES)
 		return;
 	c->rx_votes = 0;
+	c->rx_bound = true;
 	thread_lock(td);
 	sched_bind(td, c->rx_cpu);
 	thread_unlock(td);

@@ -141,7 +141,9 @@ impl Burst {
             return Verdict::Send;
         }
         match self.phase {
-            Phase::Working | Phase::Answering { .. } => Verdict::Wait,
+            Phase::Working => Verdict::Wait,
+            // What was sent meanwhile has stopped the alarm.
+            Phase::Answering { .. } => self.alarm(),
             Phase::Quiet => self.collect(pdus),
         }
     }

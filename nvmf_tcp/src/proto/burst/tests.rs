@@ -94,6 +94,17 @@ fn the_last_answer_takes_the_others_along() {
 }
 
 #[test]
+fn much_data_between_answers_does_not_strand_the_next() {
+    let mut b = Burst::new(Role::Controller);
+    b.begin();
+    assert_eq!(b.end(4), WaitWithAlarm);
+    assert_eq!(b.sent(true, 1, HOLD_BYTES), Send);
+    assert!(b.flushed());
+    assert_eq!(b.sent(true, 1, 24), WaitWithAlarm);
+    assert_eq!(b.sent(true, 2, 48), Wait);
+}
+
+#[test]
 fn a_single_command_is_answered_at_once() {
     let mut b = Burst::new(Role::Controller);
     b.begin();
@@ -160,7 +171,12 @@ fn nothing_waits_without_a_waker() {
                 }
                 _ => {
                     queued += 1;
-                    b.sent(rng.below(4) != 0, queued, queued * 72)
+                    let bytes = if rng.chance(8) {
+                        HOLD_BYTES
+                    } else {
+                        72 * queued
+                    };
+                    b.sent(rng.below(4) != 0, queued, bytes)
                 }
             };
             match verdict {
