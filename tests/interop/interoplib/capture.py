@@ -33,7 +33,7 @@ def tshark(cache):
     return [str(loader), "--library-path", path, str(root / "usr/bin/tshark")], env
 
 
-def dissect(cache, pcap, port, seconds=120):
+def dissect(cache, pcap, port, seconds=300):
     """One list of fields for each frame."""
     argv, env = tshark(cache)
     argv += ["-r", str(pcap), "-d", f"tcp.port=={port},nvme-tcp"]

@@ -112,10 +112,17 @@ class Guest:
             if self.process.poll() is not None:
                 raise GuestError(f"QEMU exited: {(self.folder / 'qemu.log').read_text()[-500:]}")
             if time.monotonic() > deadline:
+                self.note_registers()
                 raise GuestError(f"the guest does not boot: {self.console}")
             time.sleep(0.05)
 
-    def run(self, command, seconds=20):
+    def note_registers(self):
+        """Where a guest that hangs is, for those who look into it."""
+        words = {"command-line": "info registers"}
+        text = self.command("human-monitor-command", **words)
+        (self.folder / "registers").write_text(text)
+
+    def run(self, command, seconds=60):
         """Runs a shell command; its status and output."""
         token = f"{next(self.tokens):x}"
         self.port.send(f"{token} {seconds} {command}")
@@ -123,7 +130,7 @@ class Guest:
         text, match = self.port.read_until(pattern, seconds + 5)
         return int(match.group(2)), text
 
-    def check(self, command, seconds=20):
+    def check(self, command, seconds=60):
         """The output of a command that must succeed."""
         status, text = self.run(command, seconds)
         if status != 0:
@@ -190,9 +197,18 @@ class Guest:
         self.log.close()
 
 
+def boot(settings, name, **others):
+    """A guest that is up. On a busy machine, emulated ones sometimes stop
+    before they print a word: there is a second try."""
+    try:
+        return Guest(settings, name, **others)
+    except GuestError:
+        return Guest(settings, f"{name}-2", **others)
+
+
 def linux_target(settings, name, port, namespaces=2, mib=64, memory=384):
     """A guest whose controller is reached at 127.0.0.1:`port`."""
-    guest = Guest(settings, name, forward=port, memory=memory)
+    guest = boot(settings, name, forward=port, memory=memory)
     try:
         guest.check(f"sh /interop/target {NQN} {namespaces} {mib}")
     except BaseException:

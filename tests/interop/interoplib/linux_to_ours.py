@@ -5,7 +5,7 @@
 """A Linux host on our controller."""
 
 from . import ours
-from .guest import Guest
+from .guest import boot
 from .linuxhost import LinuxHost
 from .report import Failure
 
@@ -39,13 +39,14 @@ class LinuxToOurs:
         try:
             with self.report.case(ROLE, "-", "start"):
                 self.controller = self.start()
-                self.guest = Guest(self.settings, "linux-host", memory=640)
+                self.guest = boot(self.settings, "linux-host", memory=640)
                 self.host = LinuxHost(self.guest, self.port)
             if self.report.failed:
                 return
             self.discovery(digests)
             for name in digests:
                 self.transfers(name)
+            self.namespaces_change()
             if not quick:
                 self.controller_restarts()
                 self.controller_freezes()
@@ -99,26 +100,40 @@ class LinuxToOurs:
         self.guest.stop_capture()
         self.captures.judge(ROLE, digests, pcap, self.port)
 
+    def namespaces_change(self):
+        with self.report.case(ROLE, "both", "namespace comes and goes") as case:
+            self.host.let_go()
+            self.host.connect("both", "-k 5")
+            self.controller.toggle_lun()
+            came = self.host.wait_disk(3, 10)
+            self.host.fio(3, "--rw=write --bs=64k --iodepth=4 --size=1M")
+            self.controller.toggle_lun()
+            went = self.host.wait_disk(3, 10, there=False)
+            case.detail = f"seen after {came:.1f} s and {went:.1f} s"
+            self.host.disconnect()
+
     def controller_restarts(self):
         with self.report.case(ROLE, "both", "controller restarts under load") as case:
+            self.host.let_go()
             self.host.connect("both", "-k 5 -c 1 -l 120")
             # The second namespace is in a file that outlives the controller.
             self.host.fio(2, "--rw=randrw --bs=4k --iodepth=16 --size=16M", background=True)
             self.guest.check("sleep 1")
             self.controller.kill()
-            self.host.wait_state("connecting", 10)
+            self.host.wait_state("connecting", 60)
             self.controller = self.start()
-            took = self.host.wait_state("live", 30)
-            case.detail = f"live again after {took:.1f} s; {self.host.fio_result(90)}"
+            took = self.host.wait_state("live", 90)
+            case.detail = f"live again after {took:.1f} s; {self.host.fio_result(180)}"
             self.host.disconnect()
 
     def controller_freezes(self):
         with self.report.case(ROLE, "both", "controller freezes") as case:
+            self.host.let_go()
             self.host.connect("both", f"-k {KATO} -c 1 -l 120")
             self.controller.freeze()
-            noticed = self.host.wait_state("connecting", 5 * KATO + 10)
+            noticed = self.host.wait_state("connecting", 60)
             self.controller.thaw()
-            took = self.host.wait_state("live", 40)
+            took = self.host.wait_state("live", 90)
             case.detail = f"noticed after {noticed:.1f} s, live {took:.1f} s after its return"
             self.host.fio(1, FIO["randrw 4k QD16"])
 
@@ -128,16 +143,17 @@ class LinuxToOurs:
             mark = len(self.controller.text())
             self.guest.freeze()
             try:
-                self.controller.wait_for("association terminated", 5 * KATO + 10, since=mark)
+                self.controller.wait_for("association terminated", 60, since=mark)
             finally:
                 self.guest.thaw()
-            took = self.host.wait_state("live", 40)
+            took = self.host.wait_state("live", 90)
             self.host.fio(1, FIO["randrw 4k QD16"])
             case.detail = f"live {took:.1f} s after its return"
             self.host.disconnect()
 
     def end(self):
         """The controller leaves while a host is connected, and leaves nothing behind."""
+        self.host.let_go()
         self.host.connect("none", "-k 5 -l 1 -c 1")
         self.controller.stop()
         self.controller = None

@@ -38,7 +38,7 @@ class LinuxHost:
             f"nvme connect {self.address} -n {NQN} {DIGEST_OPTIONS[digests]} {extra}"
         )
         for nsid in (1, 2):
-            self.guest.wait(f"test -b $(sh /interop/disk {NQN} {nsid})", 20)
+            self.wait_disk(nsid, 20)
         found = re.search(r"creating (\d+) I/O queues", self.guest.check("dmesg")[mark:])
         return int(found.group(1)) if found else 0
 
@@ -46,6 +46,15 @@ class LinuxHost:
         text = self.guest.check(f"nvme disconnect -n {NQN}")
         if "disconnected 1 controller" not in text:
             raise Failure(f"nvme disconnect: {text.strip()}")
+
+    def let_go(self):
+        """Whatever an earlier case left connected."""
+        self.guest.run(f"nvme disconnect -n {NQN}")
+
+    def wait_disk(self, nsid, seconds, there=True):
+        """How long it took a disk to come, or to go."""
+        test = "-b" if there else "-z"
+        return self.guest.wait(f'test {test} "$(sh /interop/disk {NQN} {nsid})"', seconds)
 
     def disk(self, nsid):
         return self.guest.check(f"sh /interop/disk {NQN} {nsid}").strip()
@@ -57,7 +66,7 @@ class LinuxHost:
         """How long it took the controller to get there."""
         return self.guest.wait(f"grep -qx {state} {SYSFS}/state", seconds)
 
-    def fio(self, nsid, job, seconds=90, background=False):
+    def fio(self, nsid, job, seconds=180, background=False):
         """A verifying run; what it says of its speed."""
         command = (f"fio --name=j --filename={self.disk(nsid)} {job} --ioengine=libaio --direct=1 "
                    "--thread --verify=crc32c --verify_fatal=1 --randrepeat=0 --minimal")

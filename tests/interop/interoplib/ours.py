@@ -84,6 +84,10 @@ class Controller(Program):
         text = self.text()
         return text.count(": associated with"), text.count(": association terminated")
 
+    def toggle_lun(self):
+        """The third LUN comes, or goes."""
+        self.process.send_signal(signal.SIGUSR1)
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.end()

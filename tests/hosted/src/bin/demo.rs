@@ -35,6 +35,8 @@ usage: demo [options]                both ends, over loopback
   --queues N      I/O queues (2)
   --hdgst         header digests
   --ddgst         data digests
+
+A controller alone takes SIGUSR1: LUN 2 comes, or goes again.
 ";
 
 struct Args {
@@ -103,6 +105,13 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn interrupt(_: libc::c_int) {
     INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// LUN 2 is to come, or to go.
+static SPARE: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn toggle(_: libc::c_int) {
+    SPARE.store(true, Ordering::Relaxed);
 }
 
 struct Target {
@@ -343,8 +352,20 @@ fn run(a: &Args) -> Result<(), String> {
     let target = Target::start(a)?;
     let result = if a.target {
         println!("            until interrupted");
+        let mut spare = false;
         while !INTERRUPTED.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(50));
+            if SPARE.swap(false, Ordering::Relaxed) {
+                spare = !spare;
+                if spare {
+                    ctl::add_lun(2, Lun::new(a.size << 20, Style::default()));
+                } else {
+                    ctl::remove_lun(2);
+                }
+            }
+        }
+        if spare {
+            ctl::remove_lun(2);
         }
         Ok(())
     } else {
@@ -365,9 +386,13 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let handler: extern "C" fn(libc::c_int) = interrupt;
-    for signal in [libc::SIGINT, libc::SIGTERM] {
-        // SAFETY: the handler only sets a flag.
+    let handlers: [(_, extern "C" fn(libc::c_int)); 3] = [
+        (libc::SIGINT, interrupt),
+        (libc::SIGTERM, interrupt),
+        (libc::SIGUSR1, toggle),
+    ];
+    for (signal, handler) in handlers {
+        // SAFETY: the handlers only set a flag.
         unsafe { libc::signal(signal, handler as libc::sighandler_t) };
     }
     let kernel = Kernel::boot_all();
