@@ -188,7 +188,7 @@ fn make(params: Params, conn: Conn, sleep: CanSleep<'_>) -> Result<KArc<Qp>> {
     let state = QpairState {
         framing: Framing::new(&params),
         conn: Gate::new(c"nvmf/tcp conn", conn, wait)?,
-        tx: Tx::new(params.role, wait)?,
+        tx: Tx::new(params.role, params.admin, wait)?,
         side,
         stopping: AtomicBool::new(false),
         threads: Mutex::new(c"nvmf/tcp threads", Threads::default(), wait)?,

@@ -65,14 +65,14 @@ enum Step {
 }
 
 impl Tx {
-    /// An idle transmit side.
-    pub fn new(role: Role, wait: Wait<'_>) -> Result<Self> {
+    /// An idle transmit side of an admin or I/O queue.
+    pub fn new(role: Role, admin: bool, wait: Wait<'_>) -> Result<Self> {
         let state = State {
             queue: None,
             queued: 0,
             deferred: KVec::with_capacity(DEFERRED_MAX, wait)?,
             sender: Sender::Idle,
-            burst: Burst::new(role),
+            burst: Burst::new(role, admin),
             failed: None,
             stopping: false,
         };

@@ -86,6 +86,8 @@ impl Phase {
 #[derive(Debug)]
 pub struct Burst {
     role: Role,
+    /// An admin queue, where commands wait for events: nothing tells how much its controller has to do.
+    admin: bool,
     phase: Phase,
     /// Turns taken since the burst began.
     taken: u32,
@@ -101,9 +103,10 @@ pub struct Burst {
 
 impl Burst {
     /// Nothing was sent or received yet.
-    pub const fn new(role: Role) -> Self {
+    pub const fn new(role: Role, admin: bool) -> Self {
         Self {
             role,
+            admin,
             phase: Phase::Quiet,
             taken: 0,
             open: 0,
@@ -157,7 +160,7 @@ impl Burst {
                 0
             }
             // A single answer has nothing to go with.
-            Role::Controller if arrived < 2 || self.skip != 0 => 0,
+            Role::Controller if arrived < 2 || self.skip != 0 || self.admin => 0,
             Role::Controller => arrived.saturating_sub(self.taken),
         };
         self.phase = self.phase.next(Event::Ended { owed });
@@ -195,7 +198,7 @@ impl Burst {
             Role::Host => (self.open.saturating_sub(pdus) / SHARE).min(COLLECT_MAX),
             Role::Controller => 0,
         };
-        if pdus >= enough || self.skip != 0 {
+        if pdus >= enough || self.skip != 0 || self.admin {
             Verdict::Send
         } else {
             self.alarm()

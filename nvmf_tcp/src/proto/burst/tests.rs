@@ -9,7 +9,7 @@ use super::*;
 
 /// A host with `n` commands at its controller, none of which waited.
 fn host(n: u32) -> Burst {
-    let mut b = Burst::new(Role::Host);
+    let mut b = Burst::new(Role::Host, false);
     for _ in 0..n {
         b.skip = 1;
         assert_eq!(b.sent(true, 1, 72), Send);
@@ -40,6 +40,18 @@ fn a_busy_controller_lets_a_host_collect_a_third() {
 }
 
 #[test]
+fn an_admin_queue_waits_for_no_event() {
+    let mut b = Burst::new(Role::Host, true);
+    for n in 0..64 {
+        assert_eq!(b.sent(true, 1, 72), Send, "after {n} event requests");
+    }
+    let mut b = Burst::new(Role::Controller, true);
+    b.begin();
+    assert_eq!(b.end(4), Send);
+    assert_eq!(b.sent(true, 1, 24), Send);
+}
+
+#[test]
 fn never_more_than_the_cap_is_collected() {
     let mut b = host(500);
     for n in 1..COLLECT_MAX {
@@ -60,7 +72,7 @@ fn an_answer_sends_what_was_collected() {
 #[test]
 fn all_wait_for_a_thread_at_work() {
     for role in [Role::Host, Role::Controller] {
-        let mut b = Burst::new(role);
+        let mut b = Burst::new(role, false);
         b.begin();
         assert_eq!(b.sent(true, 1, 24), Wait);
         assert_eq!(b.sent(false, 2, 48), Wait);
@@ -71,7 +83,7 @@ fn all_wait_for_a_thread_at_work() {
 #[test]
 fn enough_bytes_or_pdus_wait_for_nobody() {
     for role in [Role::Host, Role::Controller] {
-        let mut b = Burst::new(role);
+        let mut b = Burst::new(role, false);
         b.begin();
         assert_eq!(b.sent(true, 1, HOLD_BYTES - 1), Wait);
         assert_eq!(b.sent(true, 2, HOLD_BYTES), Send);
@@ -81,7 +93,7 @@ fn enough_bytes_or_pdus_wait_for_nobody() {
 
 #[test]
 fn the_last_answer_takes_the_others_along() {
-    let mut b = Burst::new(Role::Controller);
+    let mut b = Burst::new(Role::Controller, false);
     b.begin();
     assert_eq!(b.sent(true, 1, 24), Wait, "one while at work");
     assert_eq!(b.end(4), WaitWithAlarm);
@@ -95,7 +107,7 @@ fn the_last_answer_takes_the_others_along() {
 
 #[test]
 fn much_data_between_answers_does_not_strand_the_next() {
-    let mut b = Burst::new(Role::Controller);
+    let mut b = Burst::new(Role::Controller, false);
     b.begin();
     assert_eq!(b.end(4), WaitWithAlarm);
     assert_eq!(b.sent(true, 1, HOLD_BYTES), Send);
@@ -106,7 +118,7 @@ fn much_data_between_answers_does_not_strand_the_next() {
 
 #[test]
 fn a_single_command_is_answered_at_once() {
-    let mut b = Burst::new(Role::Controller);
+    let mut b = Burst::new(Role::Controller, false);
     b.begin();
     assert_eq!(b.end(1), Send);
     assert_eq!(b.sent(true, 1, 24), Send);
@@ -114,7 +126,7 @@ fn a_single_command_is_answered_at_once() {
 
 #[test]
 fn waiting_in_vain_is_tried_less_often() {
-    let mut b = Burst::new(Role::Controller);
+    let mut b = Burst::new(Role::Controller, false);
     let mut waits = 0;
     for _ in 0..4096 {
         b.begin();
@@ -151,7 +163,7 @@ fn success_restores_confidence() {
 fn nothing_waits_without_a_waker() {
     let mut rng = crate::proto::testing::Rng::new(7);
     for role in [Role::Host, Role::Controller] {
-        let mut b = Burst::new(role);
+        let mut b = Burst::new(role, false);
         let (mut queued, mut working, mut alarm) = (0, false, false);
         for _ in 0..100_000 {
             let verdict = match rng.below(8) {
