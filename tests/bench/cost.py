@@ -11,6 +11,7 @@
 """
 
 import argparse
+import collections
 import pathlib
 import sys
 import time
@@ -35,7 +36,8 @@ def arguments():
     parser.add_argument("--output", type=pathlib.Path)
     parser.add_argument("--variants", default="c rust")
     parser.add_argument("--cells", default="", help="globs of names; default: the cost set")
-    parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--windows", type=int, default=3, help="of each cell in a boot")
+    parser.add_argument("--boots", type=int, default=1, help="of each variant")
     return parser.parse_args()
 
 
@@ -52,7 +54,7 @@ def symbols(kernel, listing, files):
 
 
 def measure(bench, folder, variant, chosen, windows):
-    """The parts of one boot."""
+    """Of one boot: {cell: [(functions, I/Os) of each window]}."""
     written = 0
     raw = []
     with bench.boot(folder.name, variant) as guest:
@@ -69,36 +71,49 @@ def measure(bench, folder, variant, chosen, windows):
                 ios = [r["ios"] for r in results[1:]]
                 raw.append((cell, ios, range(written + 1, written + windows + 1)))
                 written += windows + 1
-                print(f"# {variant.name} {cell.name}: {ios[0]:.0f} I/Os counted", flush=True)
+                print(f"# {folder.name} {cell.name}: {ios[0]:.0f} I/Os a window", flush=True)
             guest.do("bench_disconnect", 120)
     archive.read(folder / "results.img", folder)
     table = symbols(bench.inputs.kernel, listing, folder / "files")
-    for cell, ios, numbers in raw:
-        found = [counts.by_function((folder / f"window-{n}").read_text(), table) for n in numbers]
-        yield costreport.Part.of(cell.name, variant.name, found, ios)
+    return {
+        cell: [
+            (counts.by_function((folder / f"window-{n}").read_text(), table), count)
+            for n, count in zip(numbers, ios)
+        ]
+        for cell, ios, numbers in raw
+    }
+
+
+def boots(args, chosen):
+    """Every window: {(cell, variant name): [(functions, I/Os)]}."""
+    found = collections.defaultdict(list)
+    for boot in range(args.boots):
+        for name in args.variants.split():
+            start = time.monotonic()
+            folder = args.output / f"cost-{name}-{boot}"
+            folder.mkdir(parents=True, exist_ok=True)
+            plugin = ["-plugin", f"{args.plugin.resolve()},out={folder.resolve()}"]
+            bench = session.Bench(work=args.output, extra=plugin)
+            if bench.inputs.kernel is None:
+                raise session.Unavailable("no kernel file (VM_KERNEL) to read the symbols of")
+            if bench.options.accelerated:
+                raise session.Unavailable("only an emulator counts instructions: VM_ACCEL=tcg")
+            for cell, windows in measure(bench, folder, VARIANTS[name], chosen, args.windows).items():
+                found[cell, name] += windows
+            print(f"# {folder.name}: {time.monotonic() - start:.0f} s", flush=True)
+    return found
 
 
 def count(args):
     chosen = cells.choose("cost", args.cells)
     if not chosen:
         sys.exit(f"bench: no cell matches {args.cells!r}")
-    args.output.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for name in args.variants.split():
-        variant = VARIANTS[name]
-        folder = args.output / f"cost-{name}"
-        folder.mkdir(exist_ok=True)
-        plugin = ["-plugin", f"{args.plugin.resolve()},out={folder.resolve()}"]
-        start = time.monotonic()
-        bench = session.Bench(work=args.output, extra=plugin)
-        if bench.inputs.kernel is None:
-            raise session.Unavailable("no kernel file (VM_KERNEL) to read the symbols of")
-        if bench.options.accelerated:
-            sys.exit("bench: instructions are counted by the emulator: VM_ACCEL=tcg")
-        parts += measure(bench, folder, variant, chosen, args.windows)
-        print(f"# {name}: {time.monotonic() - start:.0f} s", flush=True)
-        (args.output / "cost.txt").write_text(costreport.text(parts))
-    parts.sort(key=lambda p: [c.name for c in chosen].index(p.cell))
+    found = boots(args, chosen)
+    parts = [
+        costreport.Part.of(cell.name, name, *zip(*found[cell, name]))
+        for cell in chosen
+        for name in args.variants.split()
+    ]
     (args.output / "cost.txt").write_text(costreport.text(parts))
     print(costreport.comparison(parts))
     print(f"Functions: {args.output / 'cost.txt'}")
