@@ -37,6 +37,7 @@ pub mod nv;
 pub mod object;
 pub mod os;
 pub mod responder;
+pub mod rounds;
 pub mod sim;
 mod socket;
 pub mod system;
