@@ -8,6 +8,7 @@
 #   make check-kmods  the link gate on each of them
 #   make test lint    unit tests; rustfmt and clippy
 #   make demo         all four modules in one process: see ARGS=--help
+#   make conform      the conformance tool against our controller and our host
 #   make sim          SEEDS=1000 simulations, or SEED=n once more
 #   make fuzz         the fuzz targets, FUZZ_RUNS executions of each
 #   make coverage     line coverage of each module's halves, with floors
@@ -202,6 +203,11 @@ else
 	@$(SIM) --bytes 499
 endif
 
+# The conformance tool against our controller and our host.
+conform:
+	@$(CARGO) build -q -p conform -p hosted
+	@sh tests/conform/run.sh $(CARGO_TARGET_DIR)/debug $(O)/conform
+
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -235,7 +241,7 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: all deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage mutants \
+.PHONY: conform all deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage mutants \
 	vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -205,10 +205,15 @@ impl Conn {
 
     /// The reply to a command that was sent.
     pub fn reply(&mut self, sqe: Sqe, out: &[u8]) -> Result<Reply, Problem> {
+        self.reply_after(sqe, out, 0)
+    }
+
+    /// The same, when so many bytes were asked for before.
+    pub fn reply_after(&mut self, sqe: Sqe, out: &[u8], before: usize) -> Result<Reply, Problem> {
         let cid = sqe.cid();
         let len = u32::from_le_bytes([sqe.0[32], sqe.0[33], sqe.0[34], sqe.0[35]]) as usize;
         let mut reply = Reply::default();
-        let mut granted = 0usize;
+        let mut granted = before;
         loop {
             let r = self.receive()?;
             let whose = r.u16(if r.kind() == kind::RESP { 20 } else { 8 });
@@ -416,6 +421,15 @@ impl Conn {
             Seen::End(End::Closed | End::Reset) => Ok(said),
             Seen::End(e) => fail(format!("{said}, and then {}", end_text(e))),
             s @ Seen::Pdu(_) => fail(format!("{said}, and then {s}")),
+        }
+    }
+
+    /// Where so many bytes of a write travel in the usual way.
+    pub fn place(&self, len: usize) -> Place {
+        if len <= self.icd as usize {
+            Place::Capsule
+        } else {
+            Place::Buffer
         }
     }
 

@@ -317,6 +317,11 @@ impl Target {
         self.disk(ask)
     }
 
+    /// Blocks of a write that is too long for a capsule.
+    pub fn long(&self, d: &Disk) -> Result<u32, Problem> {
+        Ok(self.survey()?.transfer(64 << 10) / d.block)
+    }
+
     /// What the controller is like.
     pub fn survey(&self) -> Result<&Survey, Problem> {
         match self.survey.get() {
@@ -356,7 +361,21 @@ impl Target {
     }
 
     /// Whether a fresh association works: what every case must leave behind.
+    /// A controller that is still busy with what a case did gets some time.
     pub fn survives(&self) -> Outcome {
+        let end = Instant::now() + 4 * self.patience;
+        loop {
+            match self.fresh() {
+                Err(Problem::Fail(_)) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                r => return r,
+            }
+        }
+    }
+
+    /// Whether a fresh association works at once.
+    pub fn fresh(&self) -> Outcome {
         let ask = Ask::default();
         let r = match self.survey.get().and_then(|s| s.disk) {
             None => self.admin(&ask).and_then(|mut c| c.identify(1, 0)),

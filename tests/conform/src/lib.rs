@@ -10,10 +10,14 @@
 //! Specification 1.0.
 
 pub mod args;
+pub mod bench;
 pub mod case;
 pub mod conn;
 pub mod controller;
 pub mod dial;
+pub mod honest;
+pub mod host;
 pub mod judge;
+pub mod link;
 pub mod report;
 pub mod sqe;

@@ -9,10 +9,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 
 use conform::args::{Args, USAGE};
+use conform::bench::Bench;
 use conform::case::{Problem, matches};
-use conform::controller;
 use conform::dial::Target;
+use conform::honest::Honest;
 use conform::report::{self, Record, Totals};
+use conform::{controller, host};
 
 const HOSTNQN: &str = "nqn.2014-08.org.nvmexpress:uuid:5b5b5b5b-5b5b-4b5b-9b5b-5b5b5b5b5b5b";
 
@@ -73,8 +75,28 @@ fn against_controller(a: &Args, addr: SocketAddr) -> Result<Vec<Record>, String>
     Ok(controller::run(&t, &a.case, |r| show(a.quiet, r)))
 }
 
+const SUBNQN: &str = "nqn.2026-11.org.example:hosted";
+
+fn against_host(a: &Args, addr: SocketAddr) -> Result<Vec<Record>, String> {
+    let subnqn = a.subnqn.clone().unwrap_or(SUBNQN.into());
+    let honest = Honest::new(subnqn.clone(), a.hostnqn.clone());
+    let times = [a.wait, a.patience, a.linger];
+    let b = Bench::new(addr, honest, a.run.clone(), times).map_err(|e| format!("{addr}: {e}"))?;
+    println!("controller  {subnqn} on {}", b.addr);
+    let _ = std::io::stdout().flush();
+    match b.survives() {
+        Ok(s) => println!("host        {s} before the first case"),
+        Err(e) => return Err(format!("without any fault: {}", why(e))),
+    }
+    Ok(host::run(&b, &a.case, |r| show(a.quiet, r)))
+}
+
 fn run(a: &Args) -> Result<ExitCode, String> {
-    let abouts: Vec<_> = controller::all().map(|c| c.about).collect();
+    let abouts: Vec<_> = if a.host {
+        host::all().map(|c| c.about).collect()
+    } else {
+        controller::all().map(|c| c.about).collect()
+    };
     if !abouts.iter().any(|c| matches(&a.case, c.name)) {
         return Err(format!("no case matches {:?}", a.case));
     }
@@ -85,7 +107,11 @@ fn run(a: &Args) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let addr = resolve(a.addr.as_deref().unwrap_or_default())?;
-    let records = against_controller(a, addr)?;
+    let records = if a.host {
+        against_host(a, addr)?
+    } else {
+        against_controller(a, addr)?
+    };
     let suite = if a.host { "host" } else { "controller" };
     if let Some(file) = &a.junit {
         std::fs::write(file, report::junit(suite, &records)).map_err(|e| format!("{file}: {e}"))?;

@@ -55,7 +55,7 @@ cases! {
         => cid_in_use;
     "admin.before-enable", "89", "Base 3.5 (only Fabrics commands before CSTS.RDY)", "an error: Identify before CC.EN"
         => before_enable;
-    "admin.keep-alive", "99", "Base 5.18", "success"
+    "admin.keep-alive", "99", "Base 5.18", "success, with a Keep Alive Timeout"
         => keep_alive;
     "admin.keep-alive-expires", "99", "Base 3.9, NVMe-oF", "KATO 1 s without commands: the association ends, and the controller survives"
         => expires;
@@ -447,16 +447,23 @@ fn before_enable(t: &Target) -> Outcome {
 }
 
 fn keep_alive(t: &Target) -> Outcome {
-    open(t)?.ping()?.must_be(&[0])
+    let mut c = with_kato(t, 60_000)?;
+    c.ping()?.must_be(&[0])
 }
 
-fn expires(t: &Target) -> Outcome {
+/// The admin queue of a controller with a Keep Alive Timeout.
+fn with_kato(t: &Target, ms: u32) -> Result<Conn, Problem> {
     let ask = Ask::default();
     let mut c = t.initialize(&ask)?;
-    let sqe = t.connect_sqe(&mut c, &ask, 0).u32(48, 1000);
+    let sqe = t.connect_sqe(&mut c, &ask, 0).u32(48, ms);
     let data = t.connect_data(&ask, &t.subnqn, 0xffff);
     c.run(sqe, &data)?.must_be(&[0])?;
     t.enable(&mut c)?;
+    Ok(c)
+}
+
+fn expires(t: &Target) -> Outcome {
+    let mut c = with_kato(t, 1000)?;
     let start = std::time::Instant::now();
     match c.seen_within(t.linger) {
         Seen::End(End::Closed | End::Reset) => Ok(format!(

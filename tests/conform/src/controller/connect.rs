@@ -28,7 +28,7 @@ cases! {
     "connect.cntlid", "83", "Base 6.3", "status 182h: CNTLID that is not FFFFh on the admin queue (dynamic controllers)"
         => |t| each(t, &[("0", |c| c.data[16..18].fill(0)), ("FFF0h", |c| c.data[16..18].copy_from_slice(&[0xf0, 0xff]))], &[sc::CONNECT_PARAMETERS], None);
     "connect.io-cntlid-unknown", "83", "Base 6.3 (F7)", "status 182h, and the controller survives: an I/O queue for a controller that is not there"
-        => |t| each_io(t, &[("another", |c| c.data[16] ^= 0x55), ("FFFFh", |c| c.data[16..18].fill(0xff)), ("0", |c| c.data[16..18].fill(0))], &[sc::CONNECT_PARAMETERS]);
+        => |t| each_io(t, &[("another", |c| c.data[16] ^= 0x55), ("far", |c| c.data[17] ^= 0x7a), ("FFFFh", |c| c.data[16..18].fill(0xff))], &[sc::CONNECT_PARAMETERS]);
     "connect.io-first", "83", "Base 6.3 (F7)", "status 182h: an I/O queue without any admin queue"
         => io_first;
     "connect.io-hostnqn", "class: authn/authz skipped on secondary connections", "Base 6.3", "an error: an I/O queue with another host's NQN"

@@ -112,10 +112,11 @@ fn pattern(d: &Disk, blocks: u32, seed: u8) -> Vec<u8> {
 
 fn h2c(t: &Target, parts: usize, bad: usize) -> Outcome {
     let (_a, mut io, d) = t.writable(&Ask::digests(2))?;
-    let data = pattern(&d, 32, 1);
+    let n = t.long(&d)?;
+    let data = pattern(&d, n, 1);
     let sqe = io
         .sqe(nvm::WRITE, d.nsid, data.len() as u32, Place::Buffer)
-        .blocks(0, 32);
+        .blocks(0, n);
     io.submit(sqe, &[]);
     let mut said = None;
     // A controller may ask for the data in pieces, and give up early.
@@ -151,7 +152,7 @@ fn h2c(t: &Target, parts: usize, bad: usize) -> Outcome {
 /// The connection is as good as it was.
 fn afterwards(io: &mut Conn, d: &Disk, said: Option<String>) -> Outcome {
     let data = pattern(d, 4, 9);
-    let r = io.write(d, 0, &data, Place::Buffer)?;
+    let r = io.write(d, 0, &data, io.place(data.len()))?;
     check(r.status() == 0, || {
         format!("the next write: status {:03x}h", r.status())
     })?;

@@ -54,13 +54,9 @@ fn write_read(t: &Target) -> Outcome {
     let mut trial = super::trial::Trial::new(t);
     for dg in 0..4u8 {
         let r = t.writable(&Ask::digests(dg)).and_then(|(_a, mut io, d)| {
-            for (i, n) in [1u32, 2, 5, 8, 64].into_iter().enumerate() {
+            for (i, n) in [1u32, 2, 5, 8, 128].into_iter().enumerate() {
                 let bytes = data(&d, n, u32::from(dg) * 7 + i as u32);
-                let place = if n * d.block <= io.icd && i % 2 == 0 {
-                    Place::Capsule
-                } else {
-                    Place::Buffer
-                };
+                let place = io.place(bytes.len());
                 let r = io.write(&d, 11 * i as u64, &bytes, place)?;
                 r.must_be(&[0])?;
                 let back = io.read(&d, 11 * i as u64, n)?;
@@ -92,7 +88,12 @@ fn fua(t: &Target) -> Outcome {
     let (_a, mut io, d) = t.writable(&Ask::default())?;
     let bytes = data(&d, 4, 99);
     let s = io
-        .sqe(nvm::WRITE, d.nsid, bytes.len() as u32, Place::Buffer)
+        .sqe(
+            nvm::WRITE,
+            d.nsid,
+            bytes.len() as u32,
+            io.place(bytes.len()),
+        )
         .blocks(5, 4)
         .u8(51, 0x40);
     io.run(s, &bytes)?.must_be(&[0])?;
@@ -238,7 +239,8 @@ fn write_zeroes(t: &Target) -> Outcome {
     oncs(t, 8, "Write Zeroes")?;
     let (_a, mut io, d) = t.writable(&Ask::default())?;
     let bytes = data(&d, 8, 5);
-    io.write(&d, 40, &bytes, Place::Buffer)?.must_be(&[0])?;
+    io.write(&d, 40, &bytes, io.place(bytes.len()))?
+        .must_be(&[0])?;
     let s = io
         .sqe(nvm::WRITE_ZEROES, d.nsid, 0, Place::Buffer)
         .blocks(42, 4);
@@ -257,7 +259,8 @@ fn compare(t: &Target) -> Outcome {
     let mut tally = Tally::default();
     let (_a, mut io, d) = t.writable(&Ask::default())?;
     let bytes = data(&d, 4, 77);
-    io.write(&d, 60, &bytes, Place::Buffer)?.must_be(&[0])?;
+    io.write(&d, 60, &bytes, io.place(bytes.len()))?
+        .must_be(&[0])?;
     let mut other = bytes.clone();
     other[3 * d.block as usize] ^= 1;
     for (name, bytes, status) in [
@@ -265,7 +268,12 @@ fn compare(t: &Target) -> Outcome {
         ("not equal", &other, sc::COMPARE_FAILURE),
     ] {
         let s = io
-            .sqe(nvm::COMPARE, d.nsid, bytes.len() as u32, Place::Buffer)
+            .sqe(
+                nvm::COMPARE,
+                d.nsid,
+                bytes.len() as u32,
+                io.place(bytes.len()),
+            )
             .blocks(60, 4);
         tally.add(name, io.run(s, bytes)?.must_be(&[status]))?;
     }
@@ -294,9 +302,10 @@ fn too_many(t: &Target) -> Outcome {
     let (_a, mut io, d) = t.writable(&ask)?;
     // Writes whose data does not come stay outstanding.
     for i in 0..64u64 {
+        let n = t.long(&d)?;
         let s = io
-            .sqe(nvm::WRITE, d.nsid, 8 * d.block, Place::Buffer)
-            .blocks(i, 8);
+            .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
+            .blocks(i, n);
         io.submit(s, &[]);
     }
     let (mut r2ts, mut refused) = (0, 0);
@@ -324,9 +333,10 @@ fn too_many(t: &Target) -> Outcome {
 
 fn cid_in_use(t: &Target) -> Outcome {
     let (_a, mut io, d) = t.writable(&Ask::default())?;
+    let n = t.long(&d)?;
     let s = io
-        .sqe(nvm::WRITE, d.nsid, d.block, Place::Buffer)
-        .blocks(0, 1);
+        .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
+        .blocks(0, n);
     io.submit(s, &[]);
     let first = io.receive()?;
     judge_r2t(&first)?;

@@ -51,6 +51,13 @@ use cases;
 
 pub use discovery::first_subsystem;
 
+impl Case {
+    /// Runs the case alone, without the association afterwards.
+    pub fn run(&self, t: &Target) -> Outcome {
+        (self.run)(t)
+    }
+}
+
 /// All cases, in the order in which they run.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     [
@@ -82,7 +89,7 @@ pub fn run(t: &Target, pattern: &str, mut told: impl FnMut(&Record)) -> Vec<Reco
     let mut records = Vec::new();
     for case in all().filter(|c| matches(pattern, c.about.name)) {
         let start = Instant::now();
-        let mut outcome = (case.run)(t);
+        let mut outcome = case.run(t);
         // A case that was not tried may still have connected.
         if let Err(Problem::Fail(e)) = t.survives() {
             outcome = match outcome {

@@ -50,7 +50,6 @@ fn get(t: &Target) -> Outcome {
     let cc = c.property_get(property::CC, false)?;
     let csts = c.property_get(property::CSTS, false)?;
     check(cap & 0xffff >= 1, || format!("CAP.MQES {}", cap & 0xffff))?;
-    check(cap >> 16 & 1 == 1, || "CAP.CQR is 0".into())?;
     check(cap >> 48 & 15 <= cap >> 52 & 15, || {
         "CAP.MPSMIN exceeds CAP.MPSMAX".into()
     })?;

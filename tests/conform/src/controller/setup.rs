@@ -227,8 +227,12 @@ fn bytewise(t: &Target) -> Outcome {
         std::thread::sleep(std::time::Duration::from_micros(200));
         peer.send(&[b]);
     }
-    t.icresp(&mut peer)?;
-    Ok("an ICResp".into())
+    let r = t.icresp(&mut peer)?;
+    let mut other = t.dial()?;
+    other.send(&plain().bytes());
+    let wanted = t.icresp(&mut other)?;
+    check(r == wanted, || "another ICResp than to one segment".into())?;
+    Ok("the same ICResp".into())
 }
 
 fn with_connect(t: &Target) -> Outcome {

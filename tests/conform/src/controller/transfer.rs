@@ -324,7 +324,8 @@ fn interleaved(t: &Target) -> Outcome {
     let n = 16u32;
     for i in 0..8u8 {
         let data = vec![0x10 + i; (n * d.block) as usize];
-        io.write(&d, u64::from(i) * u64::from(n), &data, Place::Buffer)?
+        let place = io.place(data.len());
+        io.write(&d, u64::from(i) * u64::from(n), &data, place)?
             .must_be(&[0])?;
     }
     let sqes: Vec<Sqe> = (0..8u64)

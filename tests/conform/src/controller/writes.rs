@@ -56,7 +56,9 @@ cases! {
         => |t| attack(t, Want::Term(&[(1, Some(3))]), &[("8", |s| s.data(0, s.ttag, 0, 512).u8(3, 8)), ("misaligned", |s| s.pdo(1)), ("beyond", |s| s.data(0, s.ttag, 0, 16).u8(3, 252))]);
     "r2t.sequence", "59", "TCP 3.3.2.2", "R2Ts of a long write are contiguous, and no more outstanding than MAXR2T allows"
         => sequence;
-    "r2t.pieces", "60", "TCP 3.3.2.2", "a write in H2CData of 4 bytes to MAXH2CDATA is written as it was sent"
+    "r2t.small", "60", "TCP 3.3.2, 3.3.2.2", "a Transport SGL leads to an R2T also where the data would fit in the capsule"
+        => small;
+    "r2t.pieces", "60", "TCP 3.3.2.2", "a write in H2CData of 60 bytes to MAXH2CDATA is written as it was sent"
         => pieces;
 }
 
@@ -87,14 +89,9 @@ impl Waiting {
     }
 }
 
-/// The write's blocks: as much as a transfer may be, at most 64 KiB.
-fn blocks(t: &Target, d: &Disk) -> Result<u32, Problem> {
-    Ok(t.survey()?.transfer(64 << 10) / d.block)
-}
-
 fn write(t: &Target, digests: u8) -> Result<(Conn, Conn, Waiting, Disk), Problem> {
     let (a, mut io, d) = t.writable(&Ask::digests(digests))?;
-    let n = blocks(t, &d)?;
+    let n = t.long(&d)?;
     let sqe = io
         .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
         .blocks(0, n);
@@ -208,23 +205,43 @@ fn uncalled_admin(t: &Target) -> Outcome {
 fn finished(t: &Target) -> Outcome {
     let mut trial = Trial::new(t);
     let r = t.writable(&Ask::default()).and_then(|(_a, mut io, d)| {
+        let n = t.long(&d)?;
+        let data = vec![3; (n * d.block) as usize];
         let s = io
-            .sqe(nvm::WRITE, d.nsid, d.block, Place::Buffer)
-            .blocks(0, 1);
+            .sqe(nvm::WRITE, d.nsid, data.len() as u32, Place::Buffer)
+            .blocks(0, n);
         io.submit(s, &[]);
         let r = r2t(&mut io)?;
-        let len = r.u32(16) as usize;
-        let b = pdu::h2c_data(io.format, flag::LAST, s.cid(), r.u16(10), 0, &vec![3; len]);
-        io.send(&b.bytes());
-        let reply = io.reply(s, &vec![3; d.block as usize])?;
-        reply.must_be(&[0])?;
+        io.answer(&r, &data[..r.u32(16) as usize]);
+        io.reply_after(s, &data, r.u32(16) as usize)?
+            .must_be(&[0])?;
+        let b = pdu::h2c_data(io.format, flag::LAST, s.cid(), r.u16(10), 0, &[3; 512]);
         io.offend(
             &b.bytes(),
             &b.header,
             Want::Term(&[(1, Some(10)), (2, None)]),
         )
     });
-    trial.note(0, "the same", r)?;
+    trial.note(0, "again", r)?;
+    trial.outcome()
+}
+
+fn small(t: &Target) -> Outcome {
+    let mut trial = Trial::new(t);
+    for dg in DIGESTS {
+        for n in [1u32, 8, 32] {
+            let r = t.writable(&Ask::digests(dg)).and_then(|(_a, mut io, d)| {
+                let data: Vec<u8> = (0..n * d.block).map(|i| (i / 5) as u8 ^ n as u8).collect();
+                let r = io.write(&d, 0, &data, Place::Buffer)?;
+                r.must_be(&[0])?;
+                check(io.read(&d, 0, n)? == data, || {
+                    "what is read is not what was written".into()
+                })?;
+                Ok(format!("{} R2T", r.r2ts))
+            });
+            trial.note(dg, &format!("{n} blocks"), r)?;
+        }
+    }
     trial.outcome()
 }
 
@@ -280,7 +297,10 @@ fn sequence(t: &Target) -> Outcome {
         loop {
             // All that comes without an answer is outstanding at once.
             while granted < len {
-                let wait = std::time::Duration::from_millis(100);
+                let wait = match open.is_empty() {
+                    true => t.patience,
+                    false => std::time::Duration::from_millis(100),
+                };
                 match io.seen_within(wait) {
                     Seen::Pdu(r) if r.kind() == kind::R2T => {
                         let (to, tl) = (r.u32(12) as usize, r.u32(16) as usize);
@@ -316,9 +336,9 @@ fn sequence(t: &Target) -> Outcome {
 fn pieces(t: &Target) -> Outcome {
     let mut trial = Trial::new(t);
     for d in DIGESTS {
-        for step in [4u32, 60, 512, 4096, u32::MAX] {
+        for step in [60u32, 512, 1020, 4096, u32::MAX] {
             let r = t.writable(&Ask::digests(d)).and_then(|(_a, mut io, disk)| {
-                let n = (8192 / disk.block).max(1);
+                let n = t.long(&disk)?;
                 io.maxh2cdata = io.maxh2cdata.min(step.max(4096));
                 let data: Vec<u8> = (0..n * disk.block)
                     .map(|i| (i / 7) as u8 ^ step as u8)
@@ -332,6 +352,9 @@ fn pieces(t: &Target) -> Outcome {
                     io.submit(s, &[]);
                     let r = r2t(&mut io)?;
                     let (to, tl) = (r.u32(12) as usize, r.u32(16) as usize);
+                    check(to == 0 && tl <= data.len(), || {
+                        format!("R2T for {tl} bytes at {to}")
+                    })?;
                     let count = tl.div_ceil(step as usize);
                     let mut bytes = Vec::new();
                     for (i, p) in data[to..to + tl].chunks(step as usize).enumerate() {
@@ -341,7 +364,7 @@ fn pieces(t: &Target) -> Outcome {
                         bytes.extend(b.bytes());
                     }
                     io.send(&bytes);
-                    io.reply(s, &data)?.must_be(&[0])?;
+                    io.reply_after(s, &data, tl)?.must_be(&[0])?;
                 }
                 let back = io.read(&disk, 0, n)?;
                 check(back == data, || {

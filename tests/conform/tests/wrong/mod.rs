@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! A peer that is wrong on purpose: a relay to one that is right, which spoils
+//! one thing that this one says, or one kind of thing always.
+#![allow(dead_code)]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rawpeer::crc::crc32c;
+use rawpeer::pdu::{Raw, flag, kind};
+use rawpeer::peer::{End, Peer};
+
+/// What a peer always does wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Habit {
+    /// Nothing.
+    #[default]
+    None,
+    /// Says another Fatal Error Status.
+    Faults,
+    /// Sends no Terminate Connection Request and closes no connection.
+    Ends,
+    /// Sends data for other offsets.
+    Data,
+    /// Sends no command.
+    Mute,
+    /// Sends no command after a read.
+    MuteRead,
+    /// Sends no command after a write.
+    MuteWrite,
+}
+
+/// What the relay counts and spoils.
+#[derive(Default)]
+struct State {
+    habit: Mutex<Habit>,
+    /// Things that the peer has said.
+    said: AtomicUsize,
+    /// Which of them is spoiled, counted from 1; 0: none.
+    spoiled: AtomicUsize,
+    stop: AtomicBool,
+}
+
+/// The relay.
+pub struct Wrong {
+    /// Where the tool connects.
+    pub addr: SocketAddr,
+    state: Arc<State>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Which end of a connection is under test.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The end that listens: the tool is a host.
+    Controller,
+    /// The end that connects: the tool is a controller.
+    Host,
+}
+
+impl Wrong {
+    /// Between connections that come and this address.
+    pub fn new(to: SocketAddr, side: Side) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let addr = listener.local_addr().expect("bound");
+        listener.set_nonblocking(true).expect("a socket");
+        let state = Arc::new(State::default());
+        let s = state.clone();
+        let thread = std::thread::spawn(move || {
+            let mut workers = Vec::new();
+            while !s.stop.load(Ordering::Acquire) {
+                let Ok((near, _)) = listener.accept() else {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                };
+                let Ok(far) = TcpStream::connect(to) else {
+                    continue;
+                };
+                for c in [&near, &far] {
+                    let _ = c.set_nonblocking(false);
+                    let _ = c.set_nodelay(true);
+                }
+                // What comes from the peer under test, and what goes to it.
+                let (peer, tool) = match side {
+                    Side::Controller => (far, near),
+                    Side::Host => (near, far),
+                };
+                let (p2, t2) = (peer.try_clone().expect("fd"), tool.try_clone().expect("fd"));
+                let st = s.clone();
+                workers.push(std::thread::spawn(move || plain(t2, p2)));
+                workers.push(std::thread::spawn(move || relay(&st, peer, tool)));
+                workers.retain(|w| !w.is_finished());
+            }
+        });
+        Wrong {
+            addr,
+            state,
+            thread: Some(thread),
+        }
+    }
+
+    /// From now on the `n`-th thing is spoiled; 0: none.
+    pub fn spoil(&self, n: usize) {
+        self.state.said.store(0, Ordering::Release);
+        self.state.spoiled.store(n, Ordering::Release);
+    }
+
+    /// From now on this is always wrong.
+    pub fn habit(&self, h: Habit) {
+        *self.state.habit.lock().expect("no panic") = h;
+    }
+
+    /// How many things the peer said since.
+    pub fn said(&self) -> usize {
+        self.state.said.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Wrong {
+    fn drop(&mut self) {
+        self.state.stop.store(true, Ordering::Release);
+        if let Some(t) = self.thread.take() {
+            let _ = t.join();
+        }
+    }
+}
+
+/// Copies bytes as they are.
+fn plain(mut from: TcpStream, mut to: TcpStream) {
+    let mut buf = vec![0; 65536];
+    loop {
+        match from.read(&mut buf) {
+            Ok(0) => {
+                let _ = to.shutdown(Shutdown::Write);
+                return;
+            }
+            Ok(n) if to.write_all(&buf[..n]).is_ok() => {}
+            _ => {
+                let _ = to.shutdown(Shutdown::Both);
+                return;
+            }
+        }
+    }
+}
+
+/// What a habit leaves of a PDU. `muted`: commands are let through no more.
+fn changed(habit: Habit, r: &Raw, bytes: Vec<u8>, muted: &mut bool) -> Option<Vec<u8>> {
+    let k = r.kind();
+    let term = matches!(k, kind::C2H_TERM | kind::H2C_TERM);
+    match habit {
+        Habit::Faults if term => Some(spoil(r, bytes)),
+        Habit::Ends if term => None,
+        Habit::Data if k == kind::H2C_DATA => Some(spoil(r, bytes)),
+        Habit::Mute | Habit::MuteRead | Habit::MuteWrite if k == kind::CMD => {
+            let now = *muted || habit == Habit::Mute;
+            let opcode = r.header.get(8).copied();
+            *muted |= habit == Habit::MuteRead && opcode == Some(0x02) && r.header[48] == 0
+                || habit == Habit::MuteWrite && opcode == Some(0x01);
+            (!now).then_some(bytes)
+        }
+        _ => Some(bytes),
+    }
+}
+
+fn relay(state: &State, from: TcpStream, to: TcpStream) {
+    let (mut from, mut to) = (Peer::new(from), to);
+    let mut muted = false;
+    let habit = || *state.habit.lock().expect("no panic");
+    loop {
+        let (r, bytes) = match from.receive_bytes(Duration::from_secs(60)) {
+            Ok(p) => p,
+            Err(e) => {
+                let n = state.said.fetch_add(1, Ordering::AcqRel) + 1;
+                let spoiled = n == state.spoiled.load(Ordering::Acquire);
+                if (spoiled || habit() == Habit::Ends) && e != End::Timeout {
+                    // The end is withheld until the tool leaves.
+                    let _ = to.read(&mut [0; 1]);
+                    std::thread::sleep(Duration::from_millis(400));
+                }
+                let _ = to.shutdown(Shutdown::Both);
+                return;
+            }
+        };
+        let n = state.said.fetch_add(1, Ordering::AcqRel) + 1;
+        let bytes = if n == state.spoiled.load(Ordering::Acquire) {
+            spoil(&r, bytes)
+        } else {
+            match changed(habit(), &r, bytes, &mut muted) {
+                Some(b) => b,
+                None => continue,
+            }
+        };
+        if to.write_all(&bytes).is_err() {
+            from.close_write();
+            return;
+        }
+    }
+}
+
+/// Makes a PDU wrong: not its form, but what it says.
+fn spoil(r: &Raw, mut b: Vec<u8>) -> Vec<u8> {
+    let hlen = r.header.len();
+    match r.kind() {
+        // Another Fatal Error Status.
+        kind::C2H_TERM | kind::H2C_TERM => b[8] ^= 0x10,
+        // Success for an error, an error for success; another dword 0.
+        kind::RESP => {
+            let status = r.u16(22) >> 1 & 0x7ff;
+            let other: u16 = if status == 0 { 0x06 } else { 0 };
+            b[22..24].copy_from_slice(&(other << 1).to_le_bytes());
+        }
+        // Other offsets.
+        kind::C2H_DATA | kind::H2C_DATA | kind::R2T => b[12] ^= 4,
+        // An alignment that does not exist, a digest that nobody asked for.
+        kind::ICRESP => {
+            b[10] = 77;
+            b[11] = 0xff;
+        }
+        kind::ICREQ => b[10] = 77,
+        // Another command: one that does not exist.
+        kind::CMD => {
+            b[8] = 0xfe;
+            b[12] = 0xfe;
+        }
+        _ => b[0] = 0xff,
+    }
+    if r.flags() & flag::HDGST != 0 && !matches!(r.kind(), kind::C2H_TERM | kind::H2C_TERM) {
+        let digest = crc32c(&b[..hlen]).to_le_bytes();
+        b[hlen..hlen + 4].copy_from_slice(&digest);
+    }
+    b
+}
