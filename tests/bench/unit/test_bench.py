@@ -4,6 +4,7 @@
 
 """The arithmetic of the benchmarks, and what is written of it."""
 
+import contextlib
 import csv
 import io
 import json
@@ -18,6 +19,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from benchlib import cells, floors, linux, loadgen, measure, metrics, plot  # noqa: E402
 from benchlib import samples, session, stats, table  # noqa: E402
+from vmlib import archive, console  # noqa: E402
 
 
 class Ratios(unittest.TestCase):
@@ -47,7 +49,7 @@ class Ratios(unittest.TestCase):
         self.assertIsNone(stats.median([]))
 
 
-def snapshot(requests=0, own=0, use=0, segments=0, used=0):
+def snapshot_files(requests=0, own=0, use=0, segments=0, used=0):
     types = [
         {"type": "temp", "in-use": 1, "memory-use": use, "requests": requests},
         {"type": "nvmf", "in-use": 1, "memory-use": 10 * use, "requests": own},
@@ -57,11 +59,15 @@ def snapshot(requests=0, own=0, use=0, segments=0, used=0):
         {"name": "malloc-64", "size": 64, "used": 1000 * used},
         {"name": "mbuf", "size": 256, "used": used},
     ]
-    return metrics.Snapshot(
+    return (
         json.dumps({"vmstat": {"malloc-statistics": {"memory": types}}}),
         json.dumps({"vmstat": {"memory-zone-statistics": {"zone": zones}}}),
         json.dumps({"statistics": {"tcp": {"sent-packets": segments}}}),
     )
+
+
+def snapshot(**numbers):
+    return metrics.Snapshot(*snapshot_files(**numbers))
 
 
 LINE = (
@@ -154,6 +160,88 @@ class Cells(unittest.TestCase):
         self.assertEqual(cell.connection, "-i 4 -g -G")
         self.assertEqual(cell.load, "-o over -t 8 -m 131072 -M 131072 -S")
         self.assertNotIn("-S", cells.Cell("read", "4k", 1).load)
+
+
+class FakeGuest:
+    """Answers as bench.sh does; its commands fail from some cell on."""
+
+    def __init__(self, results, fails_at):
+        self.results = results
+        self.fails_at = fails_at
+        self.commands = []
+        self.files = {}
+
+    def do(self, command, seconds=60):
+        self.commands.append(command)
+        if command == "bench_idle":
+            return "IDLE 500\n"
+        if command.startswith("bench_scan 1 "):
+            return f"SCAN 10.0 {10 + len(self.commands)}\n"
+        if command == "bench_deliver":
+            self.results.write_bytes(archive.to_bytes(self.files))
+        return ""
+
+    def timed(self, command, seconds):
+        name = command.split()[1]
+        if name == self.fails_at:
+            raise console.Timeout("nothing within 63 s")
+        for when, segments in (("before", 100), ("after", 300)):
+            for kind, text in zip(
+                ("malloc", "zone", "tcp"), snapshot_files(segments=segments)
+            ):
+                self.files[f"./snap/{name}.{when}.{kind}"] = text.encode()
+        return f"BEGIN\n{LINE}", 4.0
+
+
+class FakeBench:
+    def __init__(self, work, fails_at=None):
+        self.work = work
+        (work / "b").mkdir()
+        self.guest = FakeGuest(work / "b" / "results.img", fails_at)
+
+    @contextlib.contextmanager
+    def boot(self, _name, _variant):
+        yield self.guest
+
+
+class Boots(unittest.TestCase):
+    CHOSEN = [
+        cells.Cell("read", "4k", 1),
+        cells.Cell("read", "128k", 8, digests=True),
+        cells.Cell("write", "4k", 1),
+    ]
+
+    def boot(self, fails_at=None, extras=()):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        bench = FakeBench(pathlib.Path(folder.name), fails_at)
+        found = {}
+        error = None
+        try:
+            for cell, figures in measure.boot(bench, "b", None, self.CHOSEN, extras, 3):
+                found[cell] = figures
+        except console.GuestError as raised:
+            error = raised
+        return found, error, bench.guest.commands
+
+    def test_every_cell_on_its_connection(self):
+        found, error, commands = self.boot(extras=("connect",))
+        self.assertIsNone(error)
+        self.assertEqual(
+            list(found), ["read-4k-qd1", "write-4k-qd1", "read-128k-qd8-dgst", "connect"]
+        )
+        self.assertEqual(found["read-4k-qd1"]["segments"], 0.1)
+        self.assertEqual(found["read-4k-qd1"]["emulator"], 2.0)
+        connects = [c for c in commands if c.startswith(("bench_connect", "bench_disconnect"))]
+        self.assertEqual(
+            connects,
+            ["bench_connect -i 1", "bench_disconnect", "bench_connect -i 1 -g -G", "bench_disconnect"],
+        )
+
+    def test_what_was_measured_before_a_failure_is_kept(self):
+        found, error, _ = self.boot(fails_at="read-128k-qd8-dgst")
+        self.assertEqual(list(found), ["read-4k-qd1", "write-4k-qd1"])
+        self.assertIn("nothing within", str(error))
 
 
 class Linux(unittest.TestCase):
