@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod burst;
 pub mod digest;
 pub mod handoff;
 pub mod host_data;
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "tcp_controller",
         run: tcp_controller::run,
@@ -64,6 +65,11 @@ pub const TARGETS: [Target; 6] = [
         name: "host_data",
         run: host_data::run,
         seeds: seeds::host_data,
+    },
+    Target {
+        name: "burst",
+        run: burst::run,
+        seeds: seeds::burst,
     },
 ];
 

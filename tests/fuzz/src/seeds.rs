@@ -18,7 +18,7 @@ use sys::wire::{Cqe, IntoBytes, Sqe, Status};
 use crate::handoff::{self, KEYS, tag};
 use crate::input::Input;
 use crate::stream::{Link, link_flag};
-use crate::{admin, host_data};
+use crate::{admin, burst, host_data};
 
 /// The links that seeds use: every combination of digests, and odd alignments and limits.
 fn links(role: Role) -> impl Iterator<Item = ([u8; 5], Link)> {
@@ -425,4 +425,22 @@ pub fn host_data() -> Vec<Vec<u8>> {
     ]
     .map(|(kind, rest)| join(&[&[kind], &rest]))
     .to_vec()
+}
+
+/// For [`burst`].
+pub fn burst() -> Vec<Vec<u8>> {
+    use burst::op::{ALARM, BEGIN, END, OTHER, TURN};
+    // Four commands arrive together; one is answered at once, others later, the last one too late.
+    let controller = [
+        &[0, BEGIN, TURN, 0, 0, END, 4][..],
+        &[TURN, 0, 16, OTHER, 0, 64, TURN, 0, 0, ALARM],
+        &[BEGIN, OTHER, 0, 1, END, 2, TURN, 0, 0, TURN, 0, 0],
+    ];
+    // Commands are collected while the controller has enough to do.
+    let host = [
+        &[1][..],
+        &[TURN, 48, 0].repeat(24),
+        &[BEGIN, TURN, 48, 0, END, 8, ALARM],
+    ];
+    vec![controller.concat(), host.concat()]
 }

@@ -101,6 +101,11 @@ fn host_data() {
 }
 
 #[test]
+fn burst() {
+    replay("burst");
+}
+
+#[test]
 fn seeds_are_valid_exchanges() {
     for seed in fuzz::seeds::tcp_controller() {
         assert_eq!(fuzz::tcp_controller::outcome(&seed), End::Short(0));
