@@ -5,6 +5,7 @@
 """One boot of a FreeBSD guest: every cell in turn."""
 
 import re
+import statistics
 
 from vmlib import archive
 
@@ -59,42 +60,49 @@ def scan(guest):
     return seconds
 
 
+def everything(guest, chosen, extras, seconds, runs, finished):
+    """Adds to runs what loads() gives, to finished (name, figures)."""
+    for run in loads(guest, chosen, seconds):
+        runs.append(run)
+    if "connect" in extras:
+        finished.append(("connect", {"seconds": statistics.median(connect_times(guest))}))
+    if "memory" in extras:
+        memory(guest)
+    if "scan" in extras:
+        finished.append((f"scan-{NAMESPACES}", {"seconds": scan(guest)}))
+
+
 def boot(bench, name, variant, chosen, extras, seconds):
-    """Yields (cell, figures) of all that could be measured; what ends it early
-    is raised when the rest has been given."""
+    """Yields (cell, figures) of all that could be measured; what ended it early
+    is raised when that has been given."""
     folder = bench.work / name
     runs = []
     finished = []
-    failure = None
+    failures = []
     try:
         with bench.boot(name, variant) as guest:
             try:
-                for run in loads(guest, chosen, seconds):
-                    runs.append(run)
-                if "connect" in extras:
-                    times = sorted(connect_times(guest))
-                    finished.append(("connect", {"seconds": times[len(times) // 2]}))
-                if "memory" in extras:
-                    memory(guest)
-                if "scan" in extras:
-                    finished.append((f"scan-{NAMESPACES}", {"seconds": scan(guest)}))
-            finally:
-                guest.do("bench_deliver")
-    except Exception as error:  # what was measured before it is kept
-        failure = error
+                everything(guest, chosen, extras, seconds, runs, finished)
+            except Exception as error:  # the guest may still have something to deliver
+                failures.append(error)
+            guest.do("bench_deliver")
+    except Exception as error:
+        failures.append(error)
     archive.read(folder / "results.img", folder)
     snaps = folder / "snap"
     for cell, result, emulator, idle in runs:
-        before, after = (
-            metrics.Snapshot.read(snaps, f"{cell.name}.{when}") for when in ("before", "after")
-        )
         figures = metrics.of_cell(result, emulator, idle)
-        yield cell.name, figures | metrics.of_snapshots(result["ios"], before, after)
+        if (snaps / f"{cell.name}.after.tcp").exists():
+            before, after = (
+                metrics.Snapshot.read(snaps, f"{cell.name}.{when}") for when in ("before", "after")
+            )
+            figures |= metrics.of_snapshots(result["ios"], before, after)
+        yield cell.name, figures
     if (snaps / f"queues{MANY_QUEUES}.tcp").exists():
         few, many = (
             metrics.Snapshot.read(snaps, f"queues{n}") for n in (FEW_QUEUES, MANY_QUEUES)
         )
         yield "memory", metrics.of_memory(few, many, MANY_QUEUES - FEW_QUEUES)
     yield from finished
-    if failure is not None:
-        raise failure
+    if failures:
+        raise failures[0]

@@ -165,9 +165,10 @@ class Cells(unittest.TestCase):
 class FakeGuest:
     """Answers as bench.sh does; its commands fail from some cell on."""
 
-    def __init__(self, results, fails_at):
+    def __init__(self, results, fails_at, delivers):
         self.results = results
         self.fails_at = fails_at
+        self.delivers = delivers
         self.commands = []
         self.files = {}
 
@@ -178,6 +179,8 @@ class FakeGuest:
         if command.startswith("bench_scan 1 "):
             return f"SCAN 10.0 {10 + len(self.commands)}\n"
         if command == "bench_deliver":
+            if not self.delivers:
+                raise console.GuestError("QEMU exited")
             self.results.write_bytes(archive.to_bytes(self.files))
         return ""
 
@@ -194,10 +197,11 @@ class FakeGuest:
 
 
 class FakeBench:
-    def __init__(self, work, fails_at=None):
+    def __init__(self, work, fails_at, delivers):
         self.work = work
         (work / "b").mkdir()
-        self.guest = FakeGuest(work / "b" / "results.img", fails_at)
+        archive.blank(work / "b" / "results.img", 1 << 16)
+        self.guest = FakeGuest(work / "b" / "results.img", fails_at, delivers)
 
     @contextlib.contextmanager
     def boot(self, _name, _variant):
@@ -211,10 +215,10 @@ class Boots(unittest.TestCase):
         cells.Cell("write", "4k", 1),
     ]
 
-    def boot(self, fails_at=None, extras=()):
+    def boot(self, fails_at=None, extras=(), delivers=True):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        bench = FakeBench(pathlib.Path(folder.name), fails_at)
+        bench = FakeBench(pathlib.Path(folder.name), fails_at, delivers)
         found = {}
         error = None
         try:
@@ -232,6 +236,9 @@ class Boots(unittest.TestCase):
         )
         self.assertEqual(found["read-4k-qd1"]["segments"], 0.1)
         self.assertEqual(found["read-4k-qd1"]["emulator"], 2.0)
+        # The played guest says that each took as long as it had commands.
+        times = [i for i, c in enumerate(commands, 1) if c.startswith("bench_scan 1 ")]
+        self.assertEqual(found["connect"]["seconds"], times[len(times) // 2])
         connects = [c for c in commands if c.startswith(("bench_connect", "bench_disconnect"))]
         self.assertEqual(
             connects,
@@ -241,6 +248,15 @@ class Boots(unittest.TestCase):
     def test_what_was_measured_before_a_failure_is_kept(self):
         found, error, _ = self.boot(fails_at="read-128k-qd8-dgst")
         self.assertEqual(list(found), ["read-4k-qd1", "write-4k-qd1"])
+        self.assertIn("segments", found["read-4k-qd1"])
+        self.assertIn("nothing within", str(error))
+
+    def test_a_guest_that_is_gone_takes_only_its_snapshots_along(self):
+        found, error, _ = self.boot(fails_at="read-128k-qd8-dgst", delivers=False)
+        self.assertEqual(list(found), ["read-4k-qd1", "write-4k-qd1"])
+        self.assertEqual(found["write-4k-qd1"]["iops"], 1000)
+        self.assertNotIn("segments", found["read-4k-qd1"])
+        # The first thing that went wrong is what is reported.
         self.assertIn("nothing within", str(error))
 
 
