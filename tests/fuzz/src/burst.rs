@@ -62,13 +62,14 @@ impl Queue {
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let role = if input.byte() & 1 == 0 {
+    let queue = input.byte();
+    let role = if queue & 1 == 0 {
         Role::Controller
     } else {
         Role::Host
     };
     let mut q = Queue {
-        burst: Burst::new(role),
+        burst: Burst::new(role, queue & 2 != 0),
         pdus: 0,
         bytes: 0,
         working: false,
