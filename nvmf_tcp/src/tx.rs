@@ -24,7 +24,7 @@ const STALL_MS: u32 = 60_000;
 /// in small pieces. Far more than any queue has in flight.
 const QUEUED_MAX: u32 = 16 * 1024;
 /// Capsules that wait for memory; with more, the connection ends.
-const DEFERRED_MAX: usize = 256;
+const DEFERRED_MAX: usize = 64;
 /// How long the worker waits at a time.
 const TICK_MS: u32 = 1_000;
 

@@ -27,7 +27,7 @@ use crate::commands;
 use crate::controller::Controller;
 use crate::module::{Module, peer_message};
 use crate::proto::admin::data_len_fits;
-use crate::proto::cid::{CID_WORDS, CidError, CidTable};
+use crate::proto::cid::{CidError, CidTable, cid_words};
 use crate::proto::identify::namespace_to_descriptors;
 use crate::proto::stats::QueueCounters;
 
@@ -98,7 +98,7 @@ impl Qp {
         let number = |name| params.get_number(name).unwrap_or(0) as u32;
         let qsize = number(c"qsize").max(1);
         let commands = Commands {
-            cids: CidTable::new(KVec::filled(CID_WORDS, wait, |_| 0)?, qsize),
+            cids: CidTable::new(KVec::filled(cid_words(qsize), wait, |_| 0)?, qsize),
             early: Early::None,
         };
         let qp = KArc::new(

@@ -645,7 +645,8 @@ unsafe extern "C" fn release_data<T: Transport>(arg: *mut c_void) {
 pub struct IoRequest {
     /// Where the data goes.
     pub mem: MemDesc,
-    complete: ffi::nvmf_io_request,
+    done: Option<unsafe extern "C" fn(*mut c_void, usize, c_int)>,
+    arg: *mut c_void,
 }
 
 // SAFETY: the requester's callback may run in any thread.
@@ -665,9 +666,9 @@ impl IoRequest {
     }
 
     fn call(&self, xfered: usize, error: c_int) {
-        if let Some(done) = self.complete.io_complete {
+        if let Some(done) = self.done {
             // SAFETY: the requester's callback and argument; self is gone after.
-            unsafe { done(self.complete.io_complete_arg, xfered, error) };
+            unsafe { done(self.arg, xfered, error) };
         }
     }
 }
@@ -781,7 +782,8 @@ unsafe extern "C" fn receive_controller_data<T: Transport>(
     let request = ManuallyDrop::new(IoRequest {
         // SAFETY: the requester promised the memory until the callback.
         mem: unsafe { MemDesc::from_raw(io.io_mem, io.io_len) },
-        complete: io,
+        done: io.io_complete,
+        arg: io.io_complete_arg,
     });
     let end = (offset as usize).checked_add(io.io_len);
     if !cap.is_command() {
