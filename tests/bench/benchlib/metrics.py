@@ -21,12 +21,11 @@ class Metric:
     key: str
     title: str
     digits: int
-    more_is_better: bool = False
 
 
 METRICS = (
-    Metric("iops", "IOPS", 0, True),
-    Metric("mbps", "MB/s", 1, True),
+    Metric("iops", "IOPS", 0),
+    Metric("mbps", "MB/s", 1),
     Metric("p50", "p50 latency, us", 0),
     Metric("p99", "p99 latency, us", 0),
     Metric("cpu", "CPU s per 1000 I/Os", 3),

@@ -83,7 +83,8 @@ def svg(store, variants, heading):
     key = []
     x = LEFT
     for variant in variants:
-        key.append(f'<rect x="{x}" y="{y + 4}" width="10" height="10" fill="{COLOURS.get(variant, "#777")}"/>')
+        fill = COLOURS.get(variant, "#777")
+        key.append(f'<rect x="{x}" y="{y + 4}" width="10" height="10" fill="{fill}"/>')
         key.append(f'<text x="{x + 14}" y="{y + 13}">{escape(variant)}</text>')
         x += 110
     return (
@@ -91,7 +92,8 @@ def svg(store, variants, heading):
         'font-family="sans-serif" font-size="11">\n'
         '<rect width="100%" height="100%" fill="#fff"/>\n'
         f'<text x="10" y="18" font-size="13">{escape(heading)}</text>\n'
-        f'<text x="10" y="33">throughput, {escape(variants[0])} = 1; the line is the range of all boots</text>\n'
+        f'<text x="10" y="33">throughput, {escape(variants[0])} = 1; '
+        "the line is the range of all boots</text>\n"
         + "\n".join(lines + body + key)
         + "\n</svg>\n"
     )

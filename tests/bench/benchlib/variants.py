@@ -15,10 +15,6 @@ class Variant:
     rust: str
     sysctls: tuple = ()
 
-    @property
-    def title(self):
-        return TITLES[self.name]
-
 
 VARIANTS = {
     v.name: v
