@@ -263,6 +263,10 @@ pub fn reconnect(ctrl: &KArc<Controller>, list: NvRef<'_>, sleep: CanSleep<'_>) 
             if ctrl.transition(Event::SetupFailed) == Action::Delete {
                 ctrl.loss_task.enqueue(ctrl.host().queue(), ctrl.clone());
             }
+            if ctrl.fails_io() {
+                // As before this attempt.
+                ctrl.release();
+            }
             return Err(e);
         }
     };
@@ -302,10 +306,16 @@ fn set_up_again(
     if let Some(sim) = ctrl.sim.get().and_then(Gate::enter) {
         sim.update(link.features().nn, ctrl.max_transfer());
     }
+    // CAM may use a disk as soon as it has found it, and gives it up if it finds no queue.
+    ctrl.freeze();
     // What was held must not reach namespaces that are no longer what they were.
     scan::rescan_all(&link, sleep).map_err(|_| Errno::ECONNABORTED)?;
     // While this thread owns the set-up, nobody else can take the queues down under the requests.
     release_requests(ctrl, &link, sleep);
+    if ctrl.has_lost() {
+        // What CAM had begun before it was stopped has failed since.
+        scan::rescan_all(&link, sleep).map_err(|_| Errno::ECONNABORTED)?;
+    }
     ctrl.with_conn(|conn| conn.identity = new.clone());
     ctrl.stop_recovery(sleep);
     if ctrl.transition(Event::SetupDone) != Action::Proceed {

@@ -304,6 +304,11 @@ impl Controller {
         self.lost.store(true, Ordering::Relaxed);
     }
 
+    /// Whether CAM was told so since [`Controller::take_lost`].
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Whether CAM was told so since the last call.
     pub fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::Relaxed)

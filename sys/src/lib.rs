@@ -19,6 +19,7 @@ pub mod mem;
 pub mod memdesc;
 pub mod newbus;
 pub mod nv;
+pub mod record;
 pub mod sync;
 pub mod task;
 pub mod time;

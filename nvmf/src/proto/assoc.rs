@@ -7,6 +7,30 @@
 //! a note of what happened meanwhile, and [`Association::handle`] tells the owner what to do about it.
 #![forbid(unsafe_code)]
 
+use sys::record::Machine;
+
+/// What happened to associations.
+pub static MET: Machine<6, 7> = Machine::new(
+    "host association",
+    [
+        "Attaching",
+        "Connected",
+        "Disconnecting",
+        "Disconnected",
+        "Reconnecting",
+        "Detaching",
+    ],
+    [
+        "Failure",
+        "SetupDone",
+        "SetupFailed",
+        "TornDown",
+        "Reconnect",
+        "LossTimer",
+        "Detach",
+    ],
+);
+
 /// Where the association stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -190,6 +214,7 @@ impl Association {
                 (State::Detaching, Action::Proceed)
             }
         };
+        MET.met(self.state as usize, event as usize, state as usize);
         if state == State::Connected {
             self.lost = false;
         }

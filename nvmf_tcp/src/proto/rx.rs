@@ -16,9 +16,18 @@
 //! the command that the data belongs to, and the stream goes on behind the PDU.
 #![forbid(unsafe_code)]
 
+use sys::record::Machine;
+
 use super::fault::Fault;
 use super::params::Params;
 use super::pdu::{Check, DIGEST_LEN, Pdu, Rules};
+
+/// What happened to receivers.
+pub static MET: Machine<5, 3> = Machine::new(
+    "receiver",
+    ["Header", "Pad", "Data", "Digest", "Ended"],
+    ["Begin", "Bytes", "Fault"],
+);
 
 /// What the machine needs from the stream next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +83,40 @@ enum Input {
     Fault,
 }
 
+impl Input {
+    #[inline]
+    fn number(self) -> usize {
+        match self {
+            Self::Begin { .. } => 0,
+            Self::Bytes { .. } => 1,
+            Self::Fault => 2,
+        }
+    }
+}
+
 impl State {
+    #[inline]
+    fn number(self) -> usize {
+        match self {
+            Self::Header => 0,
+            Self::Pad { .. } => 1,
+            Self::Data { .. } => 2,
+            Self::Digest { .. } => 3,
+            Self::Ended => 4,
+        }
+    }
+
+    #[inline]
+    fn next(self, input: Input) -> Self {
+        let to = self.after(input);
+        MET.met(self.number(), input.number(), to.number());
+        to
+    }
+
     /// The one place where the state changes. Input that the state has no use for ends the connection: only a mistake
     /// of the caller's can cause that.
     #[inline]
-    fn next(self, input: Input) -> Self {
+    fn after(self, input: Input) -> Self {
         match (self, input) {
             (
                 Self::Header,

@@ -9,6 +9,31 @@
 #![forbid(unsafe_code)]
 
 use bitflags::bitflags;
+use sys::record::Machine;
+
+/// What happened to controllers. The last four events are writes to CC.
+pub static MET: Machine<7, 8> = Machine::new(
+    "controller",
+    [
+        "Disabled",
+        "Enabled",
+        "Resetting",
+        "ShuttingDown",
+        "ShutDown",
+        "Failed",
+        "Terminated",
+    ],
+    [
+        "Fatal",
+        "AdminClosed",
+        "TornDown",
+        "GraceExpired",
+        "CC.SHN",
+        "CC.EN=1",
+        "CC.EN=0",
+        "CC same",
+    ],
+);
 
 /// How long a controller that is not enabled keeps its association.
 pub const GRACE_MS: u32 = 120_000;
@@ -176,6 +201,19 @@ impl Controller {
 
     /// The host writes CC.
     pub fn write_cc(&mut self, new: u32) -> Result<Actions, CcError> {
+        let (from, old) = (self.state, self.cc);
+        let result = self.take_cc(new);
+        let kind = match (old ^ new) & cc::EN {
+            _ if new & cc::SHN != 0 && old & cc::SHN == 0 => 4,
+            0 => 7,
+            _ if new & cc::EN != 0 => 5,
+            _ => 6,
+        };
+        MET.met(from as usize, kind, self.state as usize);
+        result
+    }
+
+    fn take_cc(&mut self, new: u32) -> Result<Actions, CcError> {
         let old = self.cc;
         if self.state == State::ShuttingDown {
             return Err(CcError::InvalidField);
@@ -234,6 +272,13 @@ impl Controller {
 
     /// Anything but a write to CC.
     pub fn event(&mut self, event: Event) -> Actions {
+        let from = self.state;
+        let actions = self.take(event);
+        MET.met(from as usize, event as usize, self.state as usize);
+        actions
+    }
+
+    fn take(&mut self, event: Event) -> Actions {
         match (self.state, event) {
             (State::Terminated, _) => Actions::empty(),
 

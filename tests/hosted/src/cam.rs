@@ -290,6 +290,19 @@ pub struct Disk {
     pub block: u32,
 }
 
+/// `camcontrol rescan`: looks at the first namespaces of a controller.
+pub fn rescan(controller: &str) {
+    const NAMESPACES: u32 = 8;
+    let sim = lock(&SIMS).iter().find(|s| s.name == controller).cloned();
+    if let Some(sim) = sim {
+        let last = lock(&sim.state).nn.min(NAMESPACES);
+        for nsid in 1..=last {
+            lock(&sim.state).refs += 1;
+            enqueue(1, Job::Scan(sim.clone(), nsid));
+        }
+    }
+}
+
 /// Waits until a disk of a controller appears.
 pub fn wait_disk(controller: &str, nsid: u32, time: Duration) -> Option<Disk> {
     let end = Instant::now() + time;

@@ -98,8 +98,15 @@ pub fn name_of(c: Class) -> String {
     with_order(|o| o.name(c).to_owned())
 }
 
-/// The context of this thread allows it to sleep.
+/// The context of this thread allows it to sleep; in a simulation it does now
+/// and then.
 pub fn may_sleep(what: &str) {
+    check_sleep(what);
+    crate::sim::sched::doze();
+}
+
+/// The same, where the sleep comes later.
+pub fn check_sleep(what: &str) {
     CONTEXT.with_borrow(|c| {
         if let Some(why) = c.no_sleep.last() {
             die(&format!("{what} sleeps in {why}"));

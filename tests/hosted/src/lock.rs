@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sys::ffi::{nvrs_cv, nvrs_mtx, nvrs_sx};
 
-use crate::context::{self, Class, die, may_sleep, name_of};
+use crate::context::{self, Class, check_sleep, die, name_of};
 use crate::fault::jitter;
 use crate::mem::check_flags;
 use crate::object::{Kind, give, object, take};
@@ -256,7 +256,7 @@ impl Cv {
             ));
         }
         context::unlocked(mx.at(), mx.class);
-        may_sleep("cv_wait");
+        check_sleep("cv_wait");
         self.waiters(1);
         let guard = mx.part();
         let (guard, timed_out) = match ms {

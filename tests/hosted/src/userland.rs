@@ -83,6 +83,8 @@ pub struct Options {
     pub hdgst: bool,
     /// Data digests.
     pub ddgst: bool,
+    /// Data in PDUs begins at multiples of four times this plus one.
+    pub hpda: u8,
     /// SQ flow control.
     pub flow_control: bool,
     /// I/O queues.
@@ -104,6 +106,7 @@ impl Default for Options {
             subnqn: "nqn.2026-11.org.example:hosted".into(),
             hdgst: false,
             ddgst: false,
+            hpda: 0,
             flow_control: false,
             queues: 2,
             qsize: 64,
@@ -124,6 +127,7 @@ pub struct Queue {
     sent: u16,
     sqhd: u16,
     admin: bool,
+    hpda: u8,
     qsize: u16,
     maxh2cdata: u32,
     max_icd: u32,
@@ -152,6 +156,7 @@ impl Queue {
         let mut peer = Peer::new(stream.try_clone()?);
         let wanted = dgst(o.hdgst, o.ddgst);
         let icreq = Builder::new(Format::default(), kind::ICREQ, 0, 128, &[])
+            .u8(10, o.hpda)
             .u8(11, wanted)
             .u32(12, 0);
         peer.send(&icreq.bytes());
@@ -168,6 +173,7 @@ impl Queue {
             sent: 0,
             sqhd: 0,
             admin,
+            hpda: o.hpda,
             qsize: if admin { 32 } else { o.qsize },
             maxh2cdata: granted.maxh2cdata,
             max_icd: 8192,
@@ -264,12 +270,29 @@ impl Queue {
         Ok((0..8).fold(0, |v, i| v | u64::from(cqe[i]) << (8 * i)))
     }
 
-    fn property_set(&mut self, at: u32, value: u64) -> Result<()> {
+    fn property_command(&self, at: u32, value: u64) -> [u8; 64] {
         let mut s = self.sqe(0x7f, 0, false);
         s[4] = 0;
         put(&mut s, 44, &at.to_le_bytes());
         put(&mut s, 48, &value.to_le_bytes());
+        s
+    }
+
+    fn property_set(&mut self, at: u32, value: u64) -> Result<()> {
+        let s = self.property_command(at, value);
         self.command("Property Set", &s, &[]).map(|_| ())
+    }
+
+    /// Sets a property of four bytes; without `wait` the answer stays where it
+    /// is. What comes of it does not matter.
+    pub fn write_property(&mut self, at: u32, value: u64, wait: bool) {
+        if wait {
+            let _ = self.property_set(at, value);
+            return;
+        }
+        let s = self.property_command(at, value);
+        self.sent = (self.sent + 1) % self.qsize;
+        let _ = self.peer.send(&pdu::command(self.format, &s, &[]).bytes());
     }
 
     /// Enables the controller.
@@ -318,7 +341,7 @@ impl Queue {
             .number("qsize", self.qsize.into())
             .number("sqhd", self.sqhd.into())
             .number("sqtail", self.sent.into())
-            .number("rxpda", 4)
+            .number("rxpda", (u64::from(self.hpda) + 1) * 4)
             .number("txpda", self.format.align.into())
             .bool("header_digests", self.format.hdgst)
             .bool("data_digests", self.format.ddgst)

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use common::{Target, pattern};
 use hosted::ctl::Style;
 use hosted::middle::{Faults, Middle};
-use hosted::userland::Options;
-use hosted::{Kernel, fault, newbus, system};
+use hosted::userland::{Association, Options};
+use hosted::{Kernel, cdev, fault, newbus, system};
+use sys::ffi::NVRS_IOC_RECONNECT_HOST;
 
 #[test]
 fn failing_allocations_lose_nothing() {
@@ -179,4 +180,46 @@ fn connections_that_break_anywhere_are_made_again() {
             },
         );
     }
+}
+
+/// Where requests are to fail while there is no association, they also fail
+/// after an attempt to make one.
+#[test]
+fn requests_fail_after_a_reconnect_that_failed() {
+    let k = Kernel::boot_all();
+    newbus::set_fail_on_disconnection(true);
+    let t = Target::new(Style::default(), 1);
+    let o = Options {
+        loss_timeout: 60,
+        ..Options::default()
+    };
+    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    let disk = system::disk(&dev, 1).expect("a disk");
+    system::terminate_all();
+    let end = Instant::now() + Duration::from_secs(5);
+    while disk.read(0, 512).is_ok() {
+        assert!(Instant::now() < end, "the association lives on");
+    }
+    // Queues that are dead when the kernel gets them.
+    let a = Association::connect(t.daemon.addr, &o).expect("queues");
+    system::terminate_all();
+    let r = cdev::ioctl_list(&dev, NVRS_IOC_RECONNECT_HOST.into(), &a.packed());
+    assert!(r.is_err());
+    drop(a);
+    let failed = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        let (disk, failed) = (&disk, &failed);
+        s.spawn(move || failed.store(disk.read(0, 512).is_err(), Ordering::Release));
+        std::thread::sleep(Duration::from_millis(200));
+        let in_time = failed.load(Ordering::Acquire);
+        // Also ends a request that waits.
+        system::reconnect(&dev, t.daemon.addr, &o).expect("reconnected");
+        assert!(in_time, "the request waits for an association");
+    });
+    let disk = system::disk(&dev, 1).expect("the disk again");
+    disk.read(0, 512).expect("read");
+    system::disconnect_all().expect("disconnected");
+    newbus::set_fail_on_disconnection(false);
+    t.end();
+    k.shutdown();
 }

@@ -10,8 +10,8 @@ use std::time::Instant;
 use hosted::sim::alloc::{self, Failing};
 use hosted::sim::campaign::{Campaign, Outcome, total};
 use hosted::sim::net::{self, Harm, Strike};
-use hosted::sim::plan::Plan;
-use hosted::sim::{self, sched, workload};
+use hosted::sim::plan::{Plan, Trouble};
+use hosted::sim::{self, sched, tables, workload};
 
 const USAGE: &str = "\
 usage: sim --seeds FIRST..END [--jobs N]   one simulation per seed
@@ -19,7 +19,8 @@ usage: sim --seeds FIRST..END [--jobs N]   one simulation per seed
        sim --sites                         each allocation that may fail, does
        sim --segments [STEP]               each end restarts at every STEPth segment
        sim --bytes [STEP]                  connections break at every STEPth byte
-Environment: SIM_TRACE shows the schedule, HOSTED_VERBOSE the console.";
+Environment: SIM_TRACE shows the schedule, HOSTED_VERBOSE the console,
+SIM_TABLES names a file for the states and events that met.";
 
 /// What one simulation differs in from the plan of its seed.
 #[derive(Default)]
@@ -28,6 +29,7 @@ struct Special {
     restart: Option<(u64, bool)>,
     strike: Option<Strike>,
     small: bool,
+    tour: bool,
 }
 
 fn harm(name: &str) -> Option<Harm> {
@@ -47,6 +49,7 @@ fn special(args: &[&str]) -> Option<Special> {
         let mut number = || args.next()?.parse::<u64>().ok();
         match arg {
             "--small" => s.small = true,
+            "--tour" => s.tour = true,
             "--fail-site" => s.site = Some((number()? as usize, number()?)),
             "--restart" => s.restart = Some((number()?, number()? != 0)),
             "--strike" => {
@@ -78,6 +81,8 @@ fn one(seed: u64, special: &Special) {
     unsafe { libc::alarm(120) };
     let mut plan = if special.small {
         Plan::small(seed)
+    } else if special.tour {
+        Plan::with(seed, Trouble::Tour)
     } else {
         Plan::of(seed)
     };
@@ -113,6 +118,7 @@ fn one(seed: u64, special: &Special) {
     ]
     .map(|(k, v)| (k.to_owned(), v))
     .into();
+    numbers.extend(tables::numbers());
     if special.small {
         for (link, down, sent) in net::traffic() {
             numbers.push((format!("sent:{link}:{}", u8::from(down)), sent));
@@ -159,6 +165,12 @@ fn many(c: &Campaign, what: &str, all: &[Vec<String>]) -> bool {
         get("steps"),
         get("microseconds") as f64 / 1e6,
     );
+    if let Some(path) = std::env::var_os("SIM_TABLES")
+        && let Err(e) = std::fs::write(&path, tables::report(&sum))
+    {
+        println!("{}: {e}", path.display());
+        return false;
+    }
     failed == 0
 }
 

@@ -10,7 +10,10 @@ pub mod model;
 pub mod net;
 pub mod plan;
 pub mod sched;
+pub mod tables;
 pub mod target;
+pub mod tours;
+pub mod visitors;
 pub mod workload;
 
 use std::sync::atomic::{AtomicU64, Ordering};

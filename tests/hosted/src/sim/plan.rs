@@ -46,13 +46,17 @@ pub enum Trouble {
     Handshake,
     /// Devices are slow, stop halfway and fail.
     Devices,
+    /// Administrators and a second host do what they like.
+    Visitors,
+    /// Events are aimed at states that last a moment only.
+    Tour,
     /// A bit of everything.
     Mixed,
     /// What the command line says.
     Chosen,
 }
 
-const KINDS: [Trouble; 15] = [
+const KINDS: [Trouble; 17] = [
     Trouble::Calm,
     Trouble::Resets,
     Trouble::Truncations,
@@ -67,6 +71,8 @@ const KINDS: [Trouble; 15] = [
     Trouble::Changes,
     Trouble::Handshake,
     Trouble::Devices,
+    Trouble::Visitors,
+    Trouble::Tour,
     Trouble::Mixed,
 ];
 
@@ -148,6 +154,7 @@ impl Plan {
             options: Options {
                 hdgst: pick(&[0, 1]) == 1,
                 ddgst: pick(&[0, 1]) == 1,
+                hpda: pick(&[0, 0, 0, 1, 4, 31]) as u8,
                 flow_control: pick(&[0, 0, 1]) == 1,
                 queues: pick(&[1, 2, 3]) as u16,
                 qsize: pick(&[4, 8, 64]) as u16,
@@ -222,6 +229,17 @@ impl Plan {
                 p.restarts = vec![pick(&[60, 120, 240])];
             }
             Trouble::Changes => p.luns = 2,
+            Trouble::Tour => {
+                (p.workers, p.rounds, p.luns) = (1, 4, 1);
+                p.weather = Weather {
+                    delay_us: pick(&[0, 0, 30_000]),
+                    ..Weather::default()
+                };
+                p.rx_segment = 0;
+                p.sched.switch_one_in = pick(&[2, 8]);
+                p.options.loss_timeout = 1;
+            }
+            Trouble::Visitors => p.options.loss_timeout = pick(&[1, 600]),
             Trouble::Handshake => {
                 let harm = [Harm::Reset, Harm::Truncate, Harm::Silence];
                 p.hazards.push(hazard(
@@ -301,6 +319,12 @@ impl Plan {
         !flips || digests
     }
 
+    /// Whether CAM may fail to find a disk though its controller is there.
+    pub fn probes_fail(&self) -> bool {
+        let flips = self.hazards.iter().any(|h| h.harm == Harm::Flip);
+        flips || self.failing != Failing::None
+    }
+
     /// Whether an operation may end with an error.
     pub fn may_fail(&self) -> bool {
         // Requests that are held go through in the end, unless they are lost
@@ -316,6 +340,8 @@ impl Plan {
             | Trouble::Loss
             | Trouble::Changes
             | Trouble::Devices
+            | Trouble::Visitors
+            | Trouble::Tour
             | Trouble::Mixed
             | Trouble::Chosen => true,
         }

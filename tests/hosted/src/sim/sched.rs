@@ -230,6 +230,8 @@ impl Scheduler {
         eprintln!("simulator: {why}");
         for (i, t) in self.threads.iter().enumerate() {
             match &t.state {
+                // Of those that have nothing to do there are many.
+                State::Waiting(_) if t.name.contains("taskq") => {}
                 State::Waiting(w) => {
                     eprintln!("thread {i} {:?} waits for {}:", t.name, w.what);
                     REPORTING.store(true, Ordering::Release);
@@ -330,6 +332,17 @@ pub fn sleep(time: Duration) {
     // An address of this thread's own.
     let at = 0u8;
     block((&raw const at).addr(), "time to pass", Some(time));
+}
+
+/// A call that may sleep: one in some does.
+pub fn doze() {
+    const ONE_IN: u64 = 150;
+    const MOST_US: u64 = 400;
+    if let Some(r) = random()
+        && (r >> 40).is_multiple_of(ONE_IN)
+    {
+        sleep(Duration::from_micros((r >> 16) % MOST_US));
+    }
 }
 
 /// A random number.

@@ -17,6 +17,7 @@ use super::net::{self, Weather};
 use super::plan::{Plan, Trouble};
 use super::sched;
 use super::target::{Target, addr};
+use super::{tours, visitors};
 use crate::cam::{self, Completion, Disk};
 use crate::ctl::{self, BLOCK, Lun};
 use crate::os::{self, Instant};
@@ -87,6 +88,9 @@ impl World {
     fn devd(&self) {
         while !self.over.load(Ordering::Acquire) {
             for name in newbus::take_reconnects() {
+                if self.plan.trouble == Trouble::Tour && !self.calm.load(Ordering::Acquire) {
+                    continue;
+                }
                 // A controller may still work on what the host has given up;
                 // a host that comes back sooner has to live with late writes.
                 pause(20);
@@ -121,6 +125,12 @@ impl World {
                 }
             }
             pause(20);
+            if self.plan.probes_fail() && start.elapsed() > Duration::from_secs(10) {
+                // CAM has tried it a few times only.
+                for (name, _) in newbus::devices() {
+                    cam::rescan(&name);
+                }
+            }
             if !self.plan.checks_data() && start.elapsed() > Duration::from_secs(30) {
                 // The host may believe anything, until somebody looks after it.
                 let _ = system::disconnect_all();
@@ -232,10 +242,22 @@ impl World {
     fn trouble(&self) {
         match self.plan.trouble {
             Trouble::Changes => self.changes(),
+            Trouble::Visitors => self.visitors(),
+            Trouble::Tour if rng(2) == 0 => tours::of_controllers(&self.plan.options),
+            Trouble::Tour => tours::of_associations(&self.plan.options),
             Trouble::Loss => {
                 self.at_segment(self.plan.restarts[0]);
                 self.target.stop(rng(2) == 0);
-                pause(1_000 * (self.plan.options.loss_timeout + 1 + rng(8)));
+                let patience = 1_000 * self.plan.options.loss_timeout;
+                match rng(3) {
+                    0 => pause(patience + 1_000 + rng(8_000)),
+                    // Just in time, or just too late.
+                    1 => pause(patience - rng(300)),
+                    _ => {
+                        os::sleep(Duration::from_micros(1_000 * patience - rng(3_000)));
+                        let _ = system::disconnect_all();
+                    }
+                }
                 self.target.start();
             }
             Trouble::HostRestarts => {
@@ -259,6 +281,23 @@ impl World {
                         .restart(rng(2) == 0, Duration::from_millis(rng(3_000)));
                 }
             }
+        }
+    }
+
+    /// Several at a time, each with a mind of its own.
+    fn visitors(&self) {
+        let mut all = Vec::new();
+        for n in 0..2 + rng(3) {
+            let o = self.plan.options.clone();
+            let name = format!("visitor {n}");
+            let body = move || match n {
+                0 => visitors::odd_host(&o),
+                _ => visitors::administrator(&o),
+            };
+            all.push(os::spawn(&name, body).expect("a thread"));
+        }
+        for v in all {
+            let _ = v.join();
         }
     }
 

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Copyright (c) 2026 The nvmf-rs authors
+
+//! States and events of host, controller and transport: what simulations made
+//! of each pair.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use sys::record::Machine;
+
+use super::campaign::Numbers;
+
+/// Pairs that do not come up, and why.
+const UNREACHABLE: &[(&str, &[&str], &[&str], &str)] = &[
+    (
+        "host association",
+        &["Connected", "Disconnecting", "Disconnected"],
+        &["SetupDone", "SetupFailed"],
+        "who owns a set-up reports its end once, and no set-up is under way",
+    ),
+    (
+        "host association",
+        &["Attaching", "Connected", "Disconnected", "Reconnecting"],
+        &["TornDown"],
+        "who owns a teardown reports its end once, and no teardown is under way",
+    ),
+    (
+        "host association",
+        &["Attaching", "Disconnecting"],
+        &["LossTimer"],
+        "the timer is armed when a teardown has ended, and stopped before the next association stands",
+    ),
+    (
+        "host association",
+        &["Connected"],
+        &["LossTimer"],
+        "the timer was drained; its task would have to wait in the queue until the set-up has ended",
+    ),
+    (
+        "host association",
+        &["Attaching"],
+        &["Reconnect"],
+        "userland cannot name the device before it has its node, which comes last",
+    ),
+    (
+        "host association",
+        &["Disconnected"],
+        &["Failure"],
+        "what could fail was taken down before",
+    ),
+    (
+        "host association",
+        &["Detaching"],
+        &["Detach"],
+        "new-bus detaches a device once",
+    ),
+    (
+        "controller",
+        &["ShuttingDown"],
+        &["CC.SHN"],
+        "CC.SHN is set",
+    ),
+    (
+        "controller",
+        &["Disabled", "Enabled", "ShutDown"],
+        &["TornDown"],
+        "no teardown is under way",
+    ),
+    (
+        "controller",
+        &["Terminated"],
+        &["TornDown"],
+        "the teardown that ended it was the last",
+    ),
+    (
+        "controller",
+        &[
+            "Disabled",
+            "Resetting",
+            "ShuttingDown",
+            "ShutDown",
+            "Failed",
+            "Terminated",
+        ],
+        &["CC.EN=0"],
+        "CC.EN is clear in every state but Enabled",
+    ),
+    ("controller", &["Enabled"], &["CC.EN=1"], "CC.EN is set"),
+    (
+        "controller",
+        &[
+            "Enabled",
+            "Resetting",
+            "ShuttingDown",
+            "Failed",
+            "Terminated",
+        ],
+        &["GraceExpired"],
+        "the timer is stopped before; its handler would have to be under way at that moment",
+    ),
+    (
+        "receiver",
+        &["Header", "Ended"],
+        &["Bytes"],
+        "bytes are taken only when they are wanted",
+    ),
+    (
+        "receiver",
+        &["Pad", "Data", "Digest", "Ended"],
+        &["Begin"],
+        "headers are looked at only between PDUs",
+    ),
+    (
+        "receiver",
+        &["Pad", "Data", "Digest"],
+        &["Fault"],
+        "a PDU's faults are found in its header",
+    ),
+    (
+        "receiver",
+        &["Ended"],
+        &["Fault"],
+        "the receive thread returns at the first fault",
+    ),
+];
+
+/// What happened to a machine.
+struct Table {
+    name: &'static str,
+    states: Vec<&'static str>,
+    events: Vec<&'static str>,
+    /// By state and event: the states that followed, and how often.
+    met: BTreeMap<(usize, usize), BTreeMap<usize, u64>>,
+}
+
+fn one<const S: usize, const E: usize>(
+    m: &'static Machine<S, E>,
+    number: usize,
+    sum: &Numbers,
+) -> Table {
+    let mut t = Table {
+        name: m.name,
+        states: m.states.to_vec(),
+        events: m.events.to_vec(),
+        met: BTreeMap::new(),
+    };
+    for (key, n) in sum {
+        let Some(key) = key.strip_prefix(&format!("met:{number}:")) else {
+            continue;
+        };
+        let at: Vec<usize> = key.split(':').filter_map(|w| w.parse().ok()).collect();
+        if let [from, event, to] = at[..] {
+            *t.met
+                .entry((from, event))
+                .or_default()
+                .entry(to)
+                .or_default() += n;
+        }
+    }
+    t
+}
+
+fn tables(sum: &Numbers) -> [Table; 3] {
+    [
+        one(&nvmf::proto::assoc::MET, 0, sum),
+        one(&nvmft::proto::controller::MET, 1, sum),
+        one(&nvmf_tcp::proto::rx::MET, 2, sum),
+    ]
+}
+
+/// What happened in this process, as numbers of [`super::campaign`].
+pub fn numbers() -> Numbers {
+    let mut all = Numbers::new();
+    let mut add = |machine: usize, from, event, to, n: u32| {
+        all.insert(format!("met:{machine}:{from}:{event}:{to}"), n.into());
+    };
+    nvmf::proto::assoc::MET.each(|f, e, t, n| add(0, f, e, t, n));
+    nvmft::proto::controller::MET.each(|f, e, t, n| add(1, f, e, t, n));
+    nvmf_tcp::proto::rx::MET.each(|f, e, t, n| add(2, f, e, t, n));
+    all
+}
+
+fn why_not(machine: &str, state: &str, event: &str) -> Option<&'static str> {
+    let fits = |u: &&(&str, &[&str], &[&str], &'static str)| {
+        u.0 == machine && u.1.contains(&state) && u.2.contains(&event)
+    };
+    UNREACHABLE.iter().find(fits).map(|u| u.3)
+}
+
+/// The tables as text.
+pub fn report(sum: &Numbers) -> String {
+    let mut out = String::new();
+    let mut reasons: Vec<&str> = Vec::new();
+    for t in tables(sum) {
+        let _ = writeln!(out, "\n{}", t.name);
+        for (s, state) in t.states.iter().enumerate() {
+            for (e, event) in t.events.iter().enumerate() {
+                let cell = match (t.met.get(&(s, e)), why_not(t.name, state, event)) {
+                    (Some(to), _) => to
+                        .iter()
+                        .map(|(to, n)| format!("{} x{n}", t.states[*to]))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                    (None, Some(why)) => {
+                        let known = reasons.iter().position(|r| *r == why);
+                        let n = known.unwrap_or_else(|| {
+                            reasons.push(why);
+                            reasons.len() - 1
+                        });
+                        format!("- [{}]", n + 1)
+                    }
+                    (None, None) => "NEVER".into(),
+                };
+                let state = if e == 0 { state } else { "" };
+                let _ = writeln!(out, "    {state:<14} {event:<13} {cell}");
+            }
+        }
+    }
+    for (n, why) in reasons.iter().enumerate() {
+        let _ = writeln!(out, "\n[{}] {why}", n + 1);
+    }
+    out
+}
+
+/// Pairs that can come up, and did not; and those of which it is said that they
+/// cannot, and did.
+pub fn gaps(sum: &Numbers) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for t in tables(sum) {
+        for (s, state) in t.states.iter().enumerate() {
+            for (e, event) in t.events.iter().enumerate() {
+                let pair = format!("{}: {event} in {state}", t.name);
+                match (t.met.get(&(s, e)), why_not(t.name, state, event)) {
+                    (None, None) => gaps.push(format!("{pair} did not come up")),
+                    (Some(_), Some(_)) => gaps.push(format!("{pair} did come up")),
+                    _ => {}
+                }
+            }
+        }
+    }
+    gaps
+}
