@@ -16,7 +16,7 @@ use hosted::Kernel;
 use hosted::ctl::{self, Lun, Style};
 use hosted::system::Port;
 use hosted::userland::{Daemon, Options};
-use wrong::{Side, Wrong};
+use wrong::Wrong;
 
 /// How far back from the end of a case things are spoiled one by one.
 const BACK: usize = 24;
@@ -40,7 +40,7 @@ fn every_case_for_controllers_fails_against_a_wrong_one() {
     let nqn = Options::default().subnqn;
     let port = Port::create(&nqn, &[]).expect("a port");
     let daemon = Daemon::start("127.0.0.1:0", 3, &nqn).expect("loopback");
-    let relay = Wrong::new(daemon.addr, Side::Controller);
+    let relay = Wrong::new(daemon.addr);
     let target = Target {
         addr: relay.addr,
         subnqn: nqn,

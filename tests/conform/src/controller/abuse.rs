@@ -183,7 +183,9 @@ fn silent(t: &Target) -> Outcome {
     let start = Instant::now();
     t.survives()?;
     let took = start.elapsed();
-    check(took < 2 * t.patience, || format!("a host had to wait {took:?}"))?;
+    check(took < 2 * t.patience, || {
+        format!("a host had to wait {took:?}")
+    })?;
     drop(idle);
     Ok(format!("a host connects in {} ms", took.as_millis()))
 }
@@ -205,7 +207,9 @@ fn slow_reader(t: &Target) -> Outcome {
     let start = Instant::now();
     t.survives()?;
     let took = start.elapsed();
-    check(took < 2 * t.patience, || format!("a host had to wait {took:?}"))?;
+    check(took < 2 * t.patience, || {
+        format!("a host had to wait {took:?}")
+    })?;
     io.into_peer().reset();
     Ok(format!("another host connects in {} ms", took.as_millis()))
 }

@@ -2,43 +2,21 @@
 // Copyright (c) 2026 The nvmf-rs authors
 
 //! A peer that is wrong on purpose: a relay to one that is right, which spoils
-//! one thing that this one says, or one kind of thing always.
-#![allow(dead_code)]
+//! one thing that this one says.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rawpeer::crc::crc32c;
 use rawpeer::pdu::{Raw, flag, kind};
 use rawpeer::peer::{End, Peer};
 
-/// What a peer always does wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Habit {
-    /// Nothing.
-    #[default]
-    None,
-    /// Says another Fatal Error Status.
-    Faults,
-    /// Sends no Terminate Connection Request and closes no connection.
-    Ends,
-    /// Sends data for other offsets.
-    Data,
-    /// Sends no command.
-    Mute,
-    /// Sends no command after a read.
-    MuteRead,
-    /// Sends no command after a write.
-    MuteWrite,
-}
-
 /// What the relay counts and spoils.
 #[derive(Default)]
 struct State {
-    habit: Mutex<Habit>,
     /// Things that the peer has said.
     said: AtomicUsize,
     /// Which of them is spoiled, counted from 1; 0: none.
@@ -54,18 +32,9 @@ pub struct Wrong {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Which end of a connection is under test.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The end that listens: the tool is a host.
-    Controller,
-    /// The end that connects: the tool is a controller.
-    Host,
-}
-
 impl Wrong {
-    /// Between connections that come and this address.
-    pub fn new(to: SocketAddr, side: Side) -> Self {
+    /// Between connections that come and the controller at this address.
+    pub fn new(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = listener.local_addr().expect("bound");
         listener.set_nonblocking(true).expect("a socket");
@@ -86,10 +55,7 @@ impl Wrong {
                     let _ = c.set_nodelay(true);
                 }
                 // What comes from the peer under test, and what goes to it.
-                let (peer, tool) = match side {
-                    Side::Controller => (far, near),
-                    Side::Host => (near, far),
-                };
+                let (peer, tool) = (far, near);
                 let (p2, t2) = (peer.try_clone().expect("fd"), tool.try_clone().expect("fd"));
                 let st = s.clone();
                 workers.push(std::thread::spawn(move || plain(t2, p2)));
@@ -108,11 +74,6 @@ impl Wrong {
     pub fn spoil(&self, n: usize) {
         self.state.said.store(0, Ordering::Release);
         self.state.spoiled.store(n, Ordering::Release);
-    }
-
-    /// From now on this is always wrong.
-    pub fn habit(&self, h: Habit) {
-        *self.state.habit.lock().expect("no panic") = h;
     }
 
     /// How many things the peer said since.
@@ -148,36 +109,14 @@ fn plain(mut from: TcpStream, mut to: TcpStream) {
     }
 }
 
-/// What a habit leaves of a PDU. `muted`: commands are let through no more.
-fn changed(habit: Habit, r: &Raw, bytes: Vec<u8>, muted: &mut bool) -> Option<Vec<u8>> {
-    let k = r.kind();
-    let term = matches!(k, kind::C2H_TERM | kind::H2C_TERM);
-    match habit {
-        Habit::Faults if term => Some(spoil(r, bytes)),
-        Habit::Ends if term => None,
-        Habit::Data if k == kind::H2C_DATA => Some(spoil(r, bytes)),
-        Habit::Mute | Habit::MuteRead | Habit::MuteWrite if k == kind::CMD => {
-            let now = *muted || habit == Habit::Mute;
-            let opcode = r.header.get(8).copied();
-            *muted |= habit == Habit::MuteRead && opcode == Some(0x02) && r.header[48] == 0
-                || habit == Habit::MuteWrite && opcode == Some(0x01);
-            (!now).then_some(bytes)
-        }
-        _ => Some(bytes),
-    }
-}
-
 fn relay(state: &State, from: TcpStream, to: TcpStream) {
     let (mut from, mut to) = (Peer::new(from), to);
-    let mut muted = false;
-    let habit = || *state.habit.lock().expect("no panic");
     loop {
         let (r, bytes) = match from.receive_bytes(Duration::from_secs(60)) {
             Ok(p) => p,
             Err(e) => {
                 let n = state.said.fetch_add(1, Ordering::AcqRel) + 1;
-                let spoiled = n == state.spoiled.load(Ordering::Acquire);
-                if (spoiled || habit() == Habit::Ends) && e != End::Timeout {
+                if n == state.spoiled.load(Ordering::Acquire) && e != End::Timeout {
                     // The end is withheld until the tool leaves.
                     let _ = to.read(&mut [0; 1]);
                     std::thread::sleep(Duration::from_millis(400));
@@ -190,10 +129,7 @@ fn relay(state: &State, from: TcpStream, to: TcpStream) {
         let bytes = if n == state.spoiled.load(Ordering::Acquire) {
             spoil(&r, bytes)
         } else {
-            match changed(habit(), &r, bytes, &mut muted) {
-                Some(b) => b,
-                None => continue,
-            }
+            bytes
         };
         if to.write_all(&bytes).is_err() {
             from.close_write();
