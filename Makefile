@@ -203,10 +203,12 @@ else
 	@$(SIM) --bytes 499
 endif
 
-# The conformance tool against our controller and our host.
+# The conformance tool against our controller and our host, and the proof that
+# its cases can fail.
 conform:
 	@$(CARGO) build -q -p conform -p hosted
 	@sh tests/conform/run.sh $(CARGO_TARGET_DIR)/debug $(O)/conform
+	$(CARGO) test -q -p conform --test can_fail -- --ignored
 
 lint:
 	$(CARGO) fmt --all --check

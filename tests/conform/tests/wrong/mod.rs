@@ -19,6 +19,8 @@ use rawpeer::peer::{End, Peer};
 struct State {
     /// Things that the peer has said.
     said: AtomicUsize,
+    /// Connections that were there before `spoil` do not count.
+    epoch: AtomicUsize,
     /// Which of them is spoiled, counted from 1; 0: none.
     spoiled: AtomicUsize,
     stop: AtomicBool,
@@ -58,8 +60,9 @@ impl Wrong {
                 let (peer, tool) = (far, near);
                 let (p2, t2) = (peer.try_clone().expect("fd"), tool.try_clone().expect("fd"));
                 let st = s.clone();
+                let epoch = s.epoch.load(Ordering::Acquire);
                 workers.push(std::thread::spawn(move || plain(t2, p2)));
-                workers.push(std::thread::spawn(move || relay(&st, peer, tool)));
+                workers.push(std::thread::spawn(move || relay(&st, epoch, peer, tool)));
                 workers.retain(|w| !w.is_finished());
             }
         });
@@ -72,6 +75,7 @@ impl Wrong {
 
     /// From now on the `n`-th thing is spoiled; 0: none.
     pub fn spoil(&self, n: usize) {
+        self.state.epoch.fetch_add(1, Ordering::AcqRel);
         self.state.said.store(0, Ordering::Release);
         self.state.spoiled.store(n, Ordering::Release);
     }
@@ -109,13 +113,24 @@ fn plain(mut from: TcpStream, mut to: TcpStream) {
     }
 }
 
-fn relay(state: &State, from: TcpStream, to: TcpStream) {
+impl State {
+    /// The number of what a connection says; none if it is of an epoch that
+    /// is over.
+    fn count(&self, epoch: usize) -> usize {
+        if epoch != self.epoch.load(Ordering::Acquire) {
+            return usize::MAX;
+        }
+        self.said.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+fn relay(state: &State, epoch: usize, from: TcpStream, to: TcpStream) {
     let (mut from, mut to) = (Peer::new(from), to);
     loop {
         let (r, bytes) = match from.receive_bytes(Duration::from_secs(60)) {
             Ok(p) => p,
             Err(e) => {
-                let n = state.said.fetch_add(1, Ordering::AcqRel) + 1;
+                let n = state.count(epoch);
                 if n == state.spoiled.load(Ordering::Acquire) && e != End::Timeout {
                     // The end is withheld until the tool leaves.
                     let _ = to.read(&mut [0; 1]);
@@ -125,7 +140,7 @@ fn relay(state: &State, from: TcpStream, to: TcpStream) {
                 return;
             }
         };
-        let n = state.said.fetch_add(1, Ordering::AcqRel) + 1;
+        let n = state.count(epoch);
         let bytes = if n == state.spoiled.load(Ordering::Acquire) {
             spoil(&r, bytes)
         } else {
