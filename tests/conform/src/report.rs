@@ -58,7 +58,7 @@ impl std::fmt::Display for Totals {
 /// A case as `--list` shows it.
 pub fn listed(a: &About) -> String {
     format!(
-        "{:<34} rule {:<10} {}\n      expected  {}",
+        "{:<34} rule {}; {}\n      expected  {}",
         a.name, a.rule, a.clause, a.expected
     )
 }
