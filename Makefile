@@ -14,6 +14,8 @@
 #   make coverage     line coverage of each module's halves, with floors
 #   make mutants      deliberate faults, each of which a test must catch
 #   make interop      both roles against a stock Linux kernel, if it can be had
+#   make asan, tsan, miri
+#                     the tests under AddressSanitizer, ThreadSanitizer, Miri
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
 #   make bench        our modules and the base system's in turn, there
 #   make bench-cost   instructions of an I/O there, by function
@@ -220,6 +222,9 @@ fuzz:
 coverage:
 	@python3 tests/coverage/coverage.py --out "$(O)/coverage" $(ARGS)
 
+asan tsan miri:
+	@CARGO="$(CARGO)" sh tests/sanitize.sh $@
+
 mutants:
 	@python3 tests/mutants/mutants.py --out "$(O)/mutants" $(ARGS)
 
@@ -244,6 +249,6 @@ clean:
 	$(CARGO) clean
 
 .PHONY: conform all deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage mutants \
-	vm-test bench bench-cost clean force
+	asan tsan miri vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:
