@@ -117,8 +117,8 @@ class LinuxToOurs:
             self.host.let_go()
             self.host.connect("both", "-k 5 -c 1 -l 120")
             # The second namespace is in a file that outlives the controller.
-            self.host.fio(2, "--rw=randrw --bs=4k --iodepth=16 --size=16M", background=True)
-            self.guest.check("sleep 1")
+            self.host.fio(2, "--rw=randrw --bs=4k --iodepth=16 --size=8M", background=True)
+            self.guest.check("sleep 0.5")
             self.controller.kill()
             self.host.wait_state("connecting", 60)
             self.controller = self.start()
