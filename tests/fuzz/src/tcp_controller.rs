@@ -13,7 +13,7 @@ use nvmf_tcp::proto::rx::DataEnd;
 use nvmf_tcp::proto::segment::Pieces;
 use nvmf_tcp::proto::ttag::H2cEnd;
 use nvmf_tcp::proto::{Framing, Pdu, PduError, R2tOut, R2tPdu, Role, Slot, Ttags, sgl};
-use nvmft::proto::cid::{CID_WORDS, CidError, CidTable};
+use nvmft::proto::cid::{CidError, CidTable, cid_words};
 use sys::wire::sqe::Direction;
 use sys::wire::tcp::fei;
 use sys::wire::{Cqe, Sqe, Status};
@@ -109,14 +109,18 @@ impl Controller<'_> {
         let header = self.framing.response(&cqe, self.link.crc());
         let seen = stream::seen_by_peer(self.link, header.as_bytes());
         assert_eq!(seen, Pdu::Response { cqe });
-        self.cids.remove(cid);
+        assert!(self.cids.remove(cid));
     }
 
     fn command(&mut self, sqe: &Sqe, icd: u32, digest_ok: bool) {
         let cid = sqe.cid.get();
+        let in_use = self.moves.iter().any(|m| m.cid == cid);
         match self.cids.insert(cid) {
-            Ok(()) => {}
-            Err(CidError::Conflict) => return,
+            Ok(()) => assert!(!in_use),
+            Err(CidError::Conflict) => {
+                assert!(in_use);
+                return;
+            }
             Err(CidError::QueueFull) => {
                 assert_eq!(self.cids.used(), QUEUE);
                 return;
@@ -364,7 +368,7 @@ pub fn outcome(bytes: &[u8]) -> End {
         link: &link,
         framing: Framing::new(&link.params),
         chunk,
-        cids: CidTable::new(vec![0; CID_WORDS], QUEUE),
+        cids: CidTable::new(vec![0; cid_words(QUEUE)], QUEUE),
         ttags: Ttags::new(slots, &link.params),
         moves: Vec::new(),
         next_id: 0,
