@@ -70,6 +70,8 @@ struct Association<'a> {
     /// The association is not what the case needs.
     unfit: AtomicBool,
     verdict: Mutex<Option<Outcome>>,
+    /// A host has sent its first PDU.
+    spoke: AtomicBool,
     links: AtomicUsize,
 }
 
@@ -147,25 +149,25 @@ impl Bench {
             over: AtomicBool::new(false),
             unfit: AtomicBool::new(false),
             verdict: Mutex::new(None),
+            spoke: AtomicBool::new(false),
             links: AtomicUsize::new(0),
         };
+        if self.run.is_some() {
+            // What an earlier command left behind is nobody.
+            while self.listener.accept().is_ok() {}
+        }
         let child = self.start()?;
-        let came = std::thread::scope(|s| {
+        std::thread::scope(|s| {
             let end = Instant::now() + self.wait;
-            let mut came = 0;
-            let mut start = Instant::now();
+            let mut start = None;
             loop {
                 match self.listener.accept() {
                     Ok((stream, _)) => {
-                        let first = came == 0;
-                        if first {
-                            start = Instant::now();
-                        }
-                        came += 1;
+                        start.get_or_insert_with(Instant::now);
                         a.links.fetch_add(1, Ordering::AcqRel);
                         let a = &a;
                         s.spawn(move || {
-                            a.link(stream, first);
+                            a.link(stream);
                             a.links.fetch_sub(1, Ordering::AcqRel);
                         });
                     }
@@ -175,25 +177,26 @@ impl Bench {
                     Err(_) => std::thread::sleep(Duration::from_millis(10)),
                 }
                 let idle = a.links.load(Ordering::Acquire) == 0;
-                if a.over.load(Ordering::Acquire) || (came != 0 && idle) {
+                let spoke = a.spoke.load(Ordering::Acquire);
+                if a.over.load(Ordering::Acquire) || (spoke && idle) {
                     break;
                 }
-                if came == 0 && Instant::now() > end {
+                if !spoke && Instant::now() > end {
                     break;
                 }
-                if came != 0 && start.elapsed() > self.patience && matches!(act, Act::Watch(_)) {
+                let long = start.is_some_and(|s| s.elapsed() > self.patience);
+                if long && matches!(act, Act::Watch(_)) {
                     a.decide(Ok("nothing of the kind".into()));
                 }
             }
             // Other connections of the association end with it.
             a.over.store(true, Ordering::Release);
-            came
         });
         self.stop(child);
         let verdict = a.verdict.into_inner().unwrap_or_default();
         Ok(match verdict {
             Some(v) => Ended::Verdict(v),
-            None if came == 0 => Ended::Nobody,
+            None if !a.spoke.into_inner() => Ended::Nobody,
             None if a.unfit.into_inner() => Ended::Unfit,
             None if matches!(act, Act::Watch(_)) => {
                 Ended::Verdict(Ok("nothing of the kind, the host leaves".into()))
@@ -211,7 +214,7 @@ impl Association<'_> {
         self.over.store(true, Ordering::Release);
     }
 
-    fn link(&self, stream: TcpStream, first: bool) {
+    fn link(&self, stream: TcpStream) {
         let ready = stream
             .set_nonblocking(false)
             .and_then(|()| stream.set_nodelay(true));
@@ -219,17 +222,18 @@ impl Association<'_> {
             return;
         }
         let mut link = Link::new(Peer::new(stream), self.bench.patience);
-        if let Err(Problem::Fail(e)) = self.serve(&mut link, first) {
+        if let Err(Problem::Fail(e)) = self.serve(&mut link) {
             self.decide(fail(e));
         }
     }
 
-    fn serve(&self, link: &mut Link, first: bool) -> Result<(), Problem> {
+    fn serve(&self, link: &mut Link) -> Result<(), Problem> {
         let icreq = match link.next(self.bench.patience) {
             Seen::Pdu(r) => r,
             // A look whether there is somebody: no host.
             Seen::End(_) => return Ok(()),
         };
+        let first = !self.spoke.swap(true, Ordering::AcqRel);
         check_icreq(&icreq)?;
         let mut acted = None;
         if let (Act::Setup(act), true) = (self.act, first) {
