@@ -10,7 +10,7 @@ use sys::crc::digest;
 use sys::ffi::{NVRS_MORE, NVRS_SUCCESS_SENT};
 use sys::log::RateLimit;
 use sys::mbuf::Mbuf;
-use sys::mem::{KBox, KVec, SetOnce};
+use sys::mem::{KBox, KVec, Passed, SetOnce};
 use sys::sync::Mutex;
 use sys::wire::{FromBytes, IntoBytes, Sqe};
 use sys::xport::{CapRef, CapsuleObj, IoRequest};
@@ -33,7 +33,9 @@ static LIMIT: RateLimit = RateLimit::new(5);
 
 /// The in-capsule data of a command.
 pub struct Payload {
-    chain: Mbuf,
+    len: u32,
+    /// Until the last of it was moved.
+    chain: Passed<Mbuf>,
     digest_ok: bool,
 }
 
@@ -77,7 +79,11 @@ impl Icd {
     pub fn finish(self, digest_ok: bool) -> Option<Payload> {
         self.chain
             .filter(|c| c.len() == self.len)
-            .map(|chain| Payload { chain, digest_ok })
+            .map(|chain| Payload {
+                len: chain.len(),
+                chain: Passed::new(chain),
+                digest_ok,
+            })
     }
 }
 
@@ -111,7 +117,7 @@ pub fn validate(cap: &CapsuleObj<Tcp>) -> u8 {
         return SC_INVALID_FIELD as u8;
     };
     let payload = cap.shared.payload.get();
-    let icd = payload.map_or(0, |p| p.chain.len());
+    let icd = payload.map_or(0, |p| p.len);
     match sgl::validate(sqe, icd, payload.is_none_or(|p| p.digest_ok)) {
         Ok(()) => 0,
         Err(e) => {
@@ -187,7 +193,19 @@ impl Controller {
                 io.complete(0, Some(Errno::EINTEGRITY));
                 return Ok(());
             }
-            match io.mem.copy_from_mbuf(0, &p.chain, offset, len, None) {
+            let Some(chain) = p.chain.take() else {
+                io.cancel();
+                return Err(Errno::EINVAL);
+            };
+            let moved = io.mem.copy_from_mbuf(0, &chain, offset, len, None);
+            // On a loopback the host waits for these mbufs, elsewhere the
+            // network does: they are not kept until the command ends.
+            if moved.is_err() || offset.saturating_add(len) < p.len {
+                let _ = p.chain.put(chain);
+            } else {
+                drop(chain);
+            }
+            match moved {
                 Ok(()) => io.complete(len as usize, None),
                 Err(e) => io.complete(0, Some(e)),
             }

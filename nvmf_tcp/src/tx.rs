@@ -7,10 +7,9 @@
 
 use sys::conn::Conn;
 use sys::mbuf::Mbuf;
-use sys::mem::KVec;
 use sys::sync::{Condvar, Mutex};
 use sys::time::stack_ok;
-use sys::xport::CapRef;
+use sys::xport::{CapList, CapRef};
 use sys::{CanSleep, Errno, Result, Wait};
 
 use crate::proto::{Burst, Role, Verdict};
@@ -23,8 +22,6 @@ const STALL_MS: u32 = 60_000;
 /// PDUs that a peer which does not read can make us hold: it may ask for data
 /// in small pieces. Far more than any queue has in flight.
 const QUEUED_MAX: u32 = 16 * 1024;
-/// Capsules that wait for memory; with more, the connection ends.
-const DEFERRED_MAX: usize = 64;
 /// How long the worker waits at a time.
 const TICK_MS: u32 = 1_000;
 
@@ -44,7 +41,7 @@ struct State {
     /// Calls that the queue holds the PDUs of.
     queued: u32,
     /// Capsules that could not be made into PDUs without waiting for memory.
-    deferred: KVec<CapRef<Tcp>>,
+    deferred: CapList<Tcp>,
     sender: Sender,
     burst: Burst,
     failed: Option<Errno>,
@@ -70,7 +67,7 @@ impl Tx {
         let state = State {
             queue: None,
             queued: 0,
-            deferred: KVec::with_capacity(DEFERRED_MAX, wait)?,
+            deferred: CapList::new(),
             sender: Sender::Idle,
             burst: Burst::new(role, admin),
             failed: None,
@@ -179,7 +176,8 @@ impl Tx {
         let mut st = self.state.lock();
         let r = match st.failed {
             Some(e) => Err(e),
-            None => st.deferred.push(cap),
+            // Sent twice: the first time counts.
+            None => st.deferred.push(cap).map_err(|_| Errno::EBUSY),
         };
         self.changed.broadcast();
         r
@@ -364,13 +362,13 @@ impl Tx {
 
     /// Ends the worker; nothing more is sent. Returns the capsules that were
     /// left to it.
-    pub fn stop(&self, conn: &Conn) -> KVec<CapRef<Tcp>> {
+    pub fn stop(&self, conn: &Conn) -> CapList<Tcp> {
         let (queue, deferred) = {
             let mut st = self.state.lock();
             st.stopping = true;
             st.failed.get_or_insert(Errno::ECONNABORTED);
             self.changed.broadcast();
-            let deferred = core::mem::replace(&mut st.deferred, KVec::empty());
+            let deferred = core::mem::take(&mut st.deferred);
             (st.queue.take(), deferred)
         };
         drop(queue);

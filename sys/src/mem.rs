@@ -474,3 +474,37 @@ impl<T> Drop for SetOnce<T> {
         }
     }
 }
+
+/// A value that one thread at a time takes out, and puts back or keeps.
+pub struct Passed<T>(SetOnce<T>);
+
+// SAFETY: the value is only ever reached by the thread that took it out.
+unsafe impl<T: Send> Sync for Passed<T> {}
+
+impl<T> Passed<T> {
+    /// With the value in its place.
+    pub fn new(value: T) -> Self {
+        let cell = SetOnce::new();
+        // A fresh cell is empty.
+        let _ = cell.set(value);
+        Passed(cell)
+    }
+
+    /// Takes the value out, if it is there.
+    pub fn take(&self) -> Option<T> {
+        self.0
+            .state
+            .compare_exchange(FULL, WRITING, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        // SAFETY: FULL means written, and only the thread that moved the state
+        // from FULL reads; nothing reads it again before it is written again.
+        let value = unsafe { (*self.0.value.get()).assume_init_read() };
+        self.0.state.store(EMPTY, Ordering::Release);
+        Some(value)
+    }
+
+    /// Puts a value into the empty place; gives it back if there is one.
+    pub fn put(&self, value: T) -> core::result::Result<(), T> {
+        self.0.set(value)
+    }
+}

@@ -11,7 +11,7 @@ pub mod provider;
 
 pub use consumer::{Capsule, DataDone, IoOwner, IoTag, Qpair, QpairHandler, SendOutcome};
 pub use provider::{
-    ActiveCmd, ActiveSlot, CapRef, CapsuleObj, DataRef, IoRequest, QpairObj, Transport,
+    ActiveCmd, ActiveSlot, CapList, CapRef, CapsuleObj, DataRef, IoRequest, QpairObj, Transport,
 };
 
 /// Transport type of TCP.
