@@ -261,7 +261,8 @@ pub fn reconnect(ctrl: &KArc<Controller>, list: NvRef<'_>, sleep: CanSleep<'_>) 
                 Link::shut_down(&link, sleep);
             }
             if ctrl.transition(Event::SetupFailed) == Action::Delete {
-                ctrl.loss_task.enqueue(ctrl.host().queue(), ctrl.clone());
+                ctrl.loss_task
+                    .enqueue(ctrl.host().losses_queue(), ctrl.clone());
             }
             if ctrl.fails_io() {
                 // As before this attempt.

@@ -24,6 +24,7 @@ const POLL_MS: u32 = 10;
 pub struct Host {
     queue: TaskQueue,
     events: TaskQueue,
+    losses: TaskQueue,
     node: Mutex<Option<Cdev<Host>>>,
 }
 
@@ -40,12 +41,19 @@ impl Host {
         &self.events
     }
 
+    /// Queue for giving lost controllers up. Deleting one waits until CAM lets go of it, and CAM may be at a command
+    /// of another one, which only [`Self::queue`] can end.
+    pub fn losses_queue(&self) -> &TaskQueue {
+        &self.losses
+    }
+
     /// Loads the module.
     pub fn load(sleep: CanSleep<'_>) -> Result<()> {
         let host = KArc::new(
             Host {
                 queue: TaskQueue::new(c"nvmf", 1, sleep)?,
                 events: TaskQueue::new(c"nvmf aer", 1, sleep)?,
+                losses: TaskQueue::new(c"nvmf loss", 1, sleep)?,
                 node: Mutex::new(c"nvmf host", None, Wait::Sleep(sleep))?,
             },
             Wait::Sleep(sleep),
@@ -76,10 +84,12 @@ impl Host {
         loop {
             host.queue.drain_all(sleep);
             host.events.drain_all(sleep);
+            host.losses.drain_all(sleep);
             match KArc::try_unwrap(host) {
                 Ok(host) => {
                     host.queue.free(sleep);
                     host.events.free(sleep);
+                    host.losses.free(sleep);
                     return;
                 }
                 Err(shared) => host = shared,

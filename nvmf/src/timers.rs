@@ -162,7 +162,7 @@ impl CalloutHandler<TIMER_RECONNECT> for Controller {
 impl CalloutHandler<TIMER_LOSS> for Controller {
     fn fire(this: KArc<Self>) {
         let again = this.clone();
-        this.loss_task.enqueue(this.host().queue(), again);
+        this.loss_task.enqueue(this.host().losses_queue(), again);
     }
 }
 

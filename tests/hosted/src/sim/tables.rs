@@ -33,12 +33,6 @@ const UNREACHABLE: &[(&str, &[&str], &[&str], &str)] = &[
     ),
     (
         "host association",
-        &["Connected"],
-        &["LossTimer"],
-        "the timer was drained; its task would have to wait in the queue until the set-up has ended",
-    ),
-    (
-        "host association",
         &["Attaching"],
         &["Reconnect"],
         "userland cannot name the device before it has its node, which comes last",
