@@ -95,7 +95,7 @@ impl Job {
     /// Does it; the result says how fast that was.
     pub fn run(&self, disk: &Disk) -> Result<String, String> {
         let capacity = disk.blocks * u64::from(disk.block);
-        if self.block == 0 || self.block % disk.block as usize != 0 || self.depth == 0 {
+        if self.block == 0 || !self.block.is_multiple_of(disk.block as usize) || self.depth == 0 {
             return Err("blocks do not fit the disk's".into());
         }
         if self.block > disk.max_io() {
