@@ -12,8 +12,8 @@
 #include <sys/condvar.h>
 #include <sys/gsb_crc32.h>
 #include <sys/kthread.h>
-#include <sys/proc.h>
 #include <sys/priority.h>
+#include <sys/proc.h>
 #include <sys/sched.h>
 #include <sys/smp.h>
 #include <sys/sx.h>

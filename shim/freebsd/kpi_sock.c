@@ -47,7 +47,7 @@ struct nvrs_conn {
 	bool		tx_kicked;
 };
 
-/* Wakeups after which a receiver moves, and busy rounds after which it is freed. */
+/* Wakeups until a receiver moves, busy rounds until it is let go. */
 #define	NVRS_RX_VOTES	16
 #define	NVRS_RX_BUSY	64
 
@@ -56,8 +56,8 @@ nvrs_rx_ready(struct nvrs_conn *c)
 {
 	struct socket *so = c->so;
 
-	return (sbavail(&so->so_rcv) >= c->rx_lowat || c->rx_kicked || c->rx_alarmed ||
-	    so->so_error != 0 || so->so_rerror != 0 ||
+	return (sbavail(&so->so_rcv) >= c->rx_lowat || c->rx_kicked ||
+	    c->rx_alarmed || so->so_error != 0 || so->so_rerror != 0 ||
 	    (so->so_rcv.sb_state & SBS_CANTRCVMORE) != 0);
 }
 

@@ -109,7 +109,7 @@ void	nvrs_ccb_queued(struct nvrs_ccb *ccb);			/* N: accepted */
 #define	NVRS_CCB_NO_RESOURCE	5
 #define	NVRS_CCB_INVALID	6
 void	nvrs_ccb_done(struct nvrs_ccb *ccb, int outcome,
-	    const uint8_t *cqe, bool direct);				/* N */
+	    const uint8_t *cqe, bool direct);	/* N; direct: no locks */
 struct nvrs_ccb *nvrs_ccb_next(const struct nvrs_ccb *ccb);
 void	nvrs_ccb_set_next(struct nvrs_ccb *ccb, struct nvrs_ccb *next);
 

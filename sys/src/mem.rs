@@ -508,3 +508,23 @@ impl<T> Passed<T> {
         self.0.set(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passed_value_is_in_one_place() {
+        extern crate std;
+        let value = std::sync::Arc::new(7);
+        let cell = Passed::new(value.clone());
+        assert_eq!(cell.put(value.clone()), Err(value.clone()));
+        let taken = cell.take();
+        assert_eq!(taken.as_deref(), Some(&7));
+        assert!(cell.take().is_none());
+        assert!(taken.is_some_and(|v| cell.put(v).is_ok()));
+        assert_eq!(std::sync::Arc::strong_count(&value), 2);
+        drop(cell);
+        assert_eq!(std::sync::Arc::strong_count(&value), 1);
+    }
+}
