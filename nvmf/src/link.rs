@@ -148,9 +148,10 @@ impl Link {
             }
         }
         let _ = link.io.set(io);
-        // A queue that failed before the controller knew the link has left a note.
+        // A queue that failed before the controller knew the link has left a note:
+        // to the caller a queue that could not be set up, however far it came.
         if result.is_ok() && ctrl.with_conn(|conn| conn.machine.has_failed()) {
-            result = Err(Errno::ECONNABORTED);
+            result = Err(Errno::ENXIO);
         }
         if let Err(e) = result {
             Self::shut_down(&link, sleep);
