@@ -184,12 +184,18 @@ check-kmods: kmods
 	    $(O)/kmods/$$m.ko || touch $(O)/obj/gate; \
 	done | $(CXXFILT); test ! -e $(O)/obj/gate
 
+# What cargo needs on a machine that has little more than rustup.
+test-deps:
+	@sh shim/link/deps.sh --tests
+
+test demo sim conform lint fuzz coverage mutants asan tsan miri interop: test-deps
+
 test:
 	$(CARGO) test --workspace
 	@$(MAKE) -C tests/bench unit
 
 demo:
-	@$(CARGO) run -q --release -p hosted --bin demo -- $(ARGS)
+	@$(CARGO) run --release -p hosted --bin demo -- $(ARGS)
 
 # One simulation per seed; then failures at each allocation site, at each
 # segment and at some bytes.
@@ -248,7 +254,7 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: conform all deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage mutants \
+.PHONY: conform all deps test-deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage mutants \
 	asan tsan miri vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -6,7 +6,40 @@
 # lld and LLVM's binary tools, libclang for bindgen, a Rust compiler with the
 # source of its `core`, and FreeBSD's public headers.  Does nothing when all of
 # it is there.  usage: deps.sh [headers-directory]
+#
+# With --tests it brings what the tests and the demonstration need beside
+# rustup's toolchain: a C compiler (which also links), libclang and Python.  On
+# a system without apt-get it does nothing: cargo says what it misses.
 set -eu
+
+install() {
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo=sudo
+	echo "deps: apt-get install $*"
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	    --no-install-recommends "$@"
+}
+
+# A libclang that has its own headers beside it.
+have_libclang() {
+	[ -z "${LIBCLANG_PATH:-}" ] || return 0
+	for f in /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so*; do
+		[ ! -e "$f" ] || ! ls "${f%/*}"/clang/*/include/stddef.h >/dev/null 2>&1 || return 0
+	done
+	return 1
+}
+
+if [ "${1:-}" = --tests ]; then
+	command -v apt-get >/dev/null || exit 0
+	missing=
+	command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+	have_libclang || missing="$missing libclang1-19 libclang-common-19-dev"
+	command -v python3 >/dev/null || missing="$missing python3"
+	# shellcheck disable=SC2086
+	[ -z "$missing" ] || install $missing
+	exit 0
+fi
 
 here=$(dirname "$0")
 headers=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/nvmf-rs/freebsd-headers}
@@ -21,14 +54,8 @@ for p in $packages; do
 		missing="$missing $p" ;;
 	esac
 done
-if [ -n "$missing" ]; then
-	sudo=
-	[ "$(id -u)" = 0 ] || sudo=sudo
-	$sudo apt-get update -q
-	# shellcheck disable=SC2086
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
-	    --no-install-recommends $missing
-fi
+# shellcheck disable=SC2086
+[ -z "$missing" ] || install $missing
 
 # The stamp holds the pinned version, so a new pin replaces the headers.
 stamp=$headers/.requirements
