@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 
-from benchlib import cells, linux, measure, plot, samples, session, table
+from benchlib import HERE, cells, costreport, linux, measure, plot, samples, session, table
 from benchlib.variants import TITLES, VARIANTS
 from vmlib import runner  # benchlib says where that is
 
@@ -59,7 +59,8 @@ def run(boot, store, args):
         for name in args.variants.split()
         if not store.done(pair, name)
     ]
-    for pair, name in todo[: args.boots]:
+    todo, later = (todo[: args.boots], todo[args.boots :]) if args.boots else (todo, [])
+    for number, (pair, name) in enumerate(todo, 1):
         start = time.monotonic()
         failure = None
         try:
@@ -67,9 +68,13 @@ def run(boot, store, args):
                 store.sample(pair, name, cell, figures)
         except Exception as error:  # a boot that fails is a result too
             failure = f"{type(error).__name__}: {error}".splitlines()[0]
-        store.boot(pair, name, failure)
-        print(f"# pair {pair} {name}: {time.monotonic() - start:.0f} s", failure or "", flush=True)
-    return len(todo[args.boots :]) if args.boots else 0
+        took = time.monotonic() - start
+        store.boot(pair, name, failure, round(took, 1))
+        left = sum(store.expected(other) for _, other in todo[number:])
+        print(
+            f"# pair {pair} {name}: {took:.0f} s, {left / 60:.0f} min to go", failure or "", flush=True
+        )
+    return len(later)
 
 
 def write(store, args, bench):
@@ -81,7 +86,9 @@ def write(store, args, bench):
         f"NVMe/TCP over loopback, host and controller in one guest: {how}, "
         f"{bench.options.cpus} CPUs, {args.seconds} s a cell"
     )
-    report = table.text(store, order, TITLES, heading)
+    cost = next(filter(pathlib.Path.exists, (args.output / "cost.txt", HERE / "cost.txt")), None)
+    counted = costreport.summary(cost.read_text()) if cost else {}
+    report = table.text(store, order, TITLES, heading, counted)
     (args.output / "bench.txt").write_text(report)
     (args.output / "bench.csv").write_text(table.comma_separated(store, order))
     (args.output / "bench.svg").write_text(plot.svg(store, order, heading))

@@ -179,6 +179,22 @@ def parse(report):
     return parts
 
 
+def summary(report):
+    """{(cell, variant): {"instructions" or event: per I/O}}, of a short report too."""
+    found = {}
+    for line in report.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "part":
+            cell, variant, *_ = rest.split()
+            part = found.setdefault((cell, variant), {})
+        elif word == "total":
+            part["instructions"] = float(rest.split()[0])
+        elif word == "event":
+            count, title = rest.split(None, 1)
+            part[title] = float(count)
+    return found
+
+
 def diff(before, after, least=0.5):
     """What changed by at least so many per cent of the old total, and new
     totals of every part that both reports have."""

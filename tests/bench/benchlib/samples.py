@@ -55,14 +55,20 @@ class Store:
         self.append(record)
         self.samples.append(record)
 
-    def boot(self, pair, variant, failure=None):
+    def boot(self, pair, variant, failure=None, seconds=None):
         """A boot is over; failure says why not all of it was measured."""
-        record = {"pair": pair, "variant": variant, "failure": failure}
+        record = {"pair": pair, "variant": variant, "failure": failure, "seconds": seconds}
         self.append(record)
         self.boots.append(record)
 
     def done(self, pair, variant):
         return any(b["pair"] == pair and b["variant"] == variant for b in self.boots)
+
+    def expected(self, variant):
+        """Seconds of a boot, going by those that were; None if there was none."""
+        every = [b for b in self.boots if b.get("seconds")]
+        like = [b for b in every if b["variant"] == variant] or every
+        return sum(b["seconds"] for b in like) / len(like) if like else None
 
     def failures(self):
         return [b for b in self.boots if b["failure"]]

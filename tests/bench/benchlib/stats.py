@@ -33,10 +33,14 @@ def median(values):
     return statistics.median(values) if values else None
 
 
+def summary(values):
+    """Of figures that are no ratios, or are already; None if there is none."""
+    if not values:
+        return None
+    return Ratio(statistics.median(values), min(values), max(values), len(values))
+
+
 def ratio(ours, theirs):
     """ours and theirs are {pair: figure}.  A pair that lacks one of the two
     figures, or whose divisor is zero, has no ratio."""
-    ratios = [ours[p] / theirs[p] for p in ours if theirs.get(p)]
-    if not ratios:
-        return None
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios), len(ratios))
+    return summary([ours[p] / theirs[p] for p in ours if theirs.get(p)])

@@ -10,6 +10,10 @@ import io
 from . import floors, metrics, stats
 
 
+# What of the report of bench-cost is shown beside the times.
+COUNTED = ("instructions", "context switches", "malloc", "IP packets")
+
+
 def subjects(variants):
     return [v for v in variants if v.startswith("rust")]
 
@@ -26,6 +30,8 @@ def show(ratio):
     """A median with its range; ~ marks what is noisy."""
     if ratio is None:
         return "-"
+    if ratio.pairs == 1:
+        return f"{ratio.median:.2f} (1 pair)"
     mark = "~" if ratio.noisy else " "
     return f"{ratio.median:.2f}{mark}[{ratio.low:.2f}..{ratio.high:.2f}]"
 
@@ -67,7 +73,15 @@ def layout(rows):
     ]
 
 
-def text(store, variants, titles, heading):
+def counted(report):
+    """What bench-cost counted: no clock and no other work changes that."""
+    rows = [["per I/O", "variant", *COUNTED]]
+    for (cell, variant), found in report.items():
+        rows.append([f"  {cell}", variant, *(number(found.get(key), 1) for key in COUNTED)])
+    return layout(rows)
+
+
+def text(store, variants, titles, heading, cost=None):
     lines = [heading, ""]
     lines += [f"{name:12s} {titles[name]}" for name in variants]
     lines += [
@@ -81,9 +95,12 @@ def text(store, variants, titles, heading):
     if decided:
         lines += ["", "Floors"]
         rows = [["  ratio, rust to the other", "wanted", "found", ""]]
-        rows += [[f"  {c.what}", c.wanted, show(c.found), "met" if c.met else "BELOW"] for c in decided]
+        rows += [[f"  {c.what}", c.wanted, show(c.found), c.verdict] for c in decided]
         lines += layout(rows)
-        lines.append(f"  {sum(c.met for c in decided)} of {len(decided)} met")
+        floor = [c.met for c in decided if c.met is not None]
+        lines.append(f"  {sum(floor)} of {len(floor)} met")
+    if cost:
+        lines += ["", "Counted by bench-cost, not in these boots", *counted(cost)]
     for failed in store.failures():
         lines += ["", f"FAILED pair {failed['pair']} {failed['variant']}: {failed['failure']}"]
     return "\n".join(lines) + "\n"

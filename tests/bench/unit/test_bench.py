@@ -17,7 +17,8 @@ import xml.etree.ElementTree
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from benchlib import cells, floors, linux, loadgen, measure, metrics, plot  # noqa: E402
+from benchlib import cells, costreport, floors, linux, loadgen, measure  # noqa: E402
+from benchlib import metrics, plot  # noqa: E402
 from benchlib import samples, session, stats, table  # noqa: E402
 from vmlib import archive, console  # noqa: E402
 
@@ -287,6 +288,15 @@ class Stores(unittest.TestCase):
         self.assertEqual(again.figures("read-4k-qd1", "c", "p50"), {})
         self.assertEqual([f["variant"] for f in again.failures()], ["rust"])
 
+    def test_how_long_a_boot_will_take(self):
+        store = samples.Store(self.path, "b")
+        self.assertIsNone(store.expected("c"))
+        store.boot(1, "c", seconds=60)
+        store.boot(1, "rust", seconds=80)
+        store.boot(2, "rust", seconds=90)
+        self.assertEqual(store.expected("rust"), 85)
+        self.assertAlmostEqual(store.expected("linux"), 76.67, 1)
+
     def test_samples_of_another_build_are_not_mixed_in(self):
         samples.Store(self.path, "b")
         with self.assertRaises(samples.OtherBuild):
@@ -348,6 +358,48 @@ class Reports(unittest.TestCase):
         self.assertEqual([c.met for c in floors.checks(self.store)], [False])
         self.measured("memory", c=[{"kib": 9}], rust=[{"kib": 9}])
         self.assertEqual([c.met for c in floors.checks(self.store)], [False, True])
+
+    def test_linux_has_no_floor_for_latency_and_processor_time(self):
+        self.measured("read-4k-qd1", linux=[{"cpu": 1.0, "p99": 5}], rust=[{"cpu": 3.0, "p99": 9}])
+        self.assertEqual([c.verdict for c in floors.checks(self.store)], ["", ""])
+        said = table.text(self.store, ["linux", "rust"], {"linux": "L", "rust": "R"}, "heading")
+        self.assertIn("  0 of 0 met", said)
+
+    def test_allocations_and_switches(self):
+        figures = {"switches_net": 11.0, "mallocs_own": 0.0}
+        theirs = {"switches_net": 20.0, "mallocs_own": 5.0}
+        self.measured("read-4k-qd1", **{"c-delack0": [theirs]}, rust=[figures])
+        found = {c.what: c.verdict for c in floors.checks(self.store)}
+        self.assertEqual(
+            found,
+            {
+                "read-4k-qd1 switches_net : c-delack0": "BELOW",
+                "mallocs of the modules per I/O, any cell": "met",
+            },
+        )
+        self.measured("write-4k-qd1", rust=[{"mallocs_own": 0.5}, {"mallocs_own": 0.5}])
+        self.assertEqual(floors.checks(self.store)[-1].verdict, "BELOW")
+
+    def test_what_more_queues_gain_beside_what_they_gain_the_others(self):
+        self.measured("read-4k-qd32", c=[{"iops": 10}], rust=[{"iops": 10}])
+        self.measured("read-4k-qd32-4q", c=[{"iops": 9}], rust=[{"iops": 16}])
+        found = {c.what: (c.found.median, c.verdict) for c in floors.checks(self.store)}
+        self.assertEqual(found["read-4k-qd32-4q : one queue"], (1.6, "met"))
+        self.assertEqual(found["read-4k-qd32-4q : one queue, c"], (0.9, ""))
+
+    def test_one_pair_has_no_range(self):
+        self.assertEqual(table.show(stats.ratio({1: 3}, {1: 2})), "1.50 (1 pair)")
+        self.assertEqual(table.show(stats.ratio({1: 3, 2: 3}, {1: 2, 2: 2})), "1.50 [1.50..1.50]")
+
+    def test_what_was_counted_is_shown_too(self):
+        self.example()
+        report = "part read-4k-qd1 rust ios=9 spread=0.1%\ntotal 43520 instructions 8102 iterations\n"
+        report += "event      2.000 malloc\nfunc     12.000        0.0      1.000 kernel malloc\n"
+        counted = costreport.summary(report)
+        self.assertEqual(counted, {("read-4k-qd1", "rust"): {"instructions": 43520, "malloc": 2}})
+        said = table.text(self.store, ["c", "rust"], {"c": "C", "rust": "Rust"}, "heading", counted)
+        self.assertIn(["read-4k-qd1", "rust", "43,520.0", "-", "2.0", "-"],
+                      [line.split() for line in said.splitlines()])
 
     def test_comma_separated(self):
         self.example()
