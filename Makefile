@@ -197,7 +197,7 @@ test:
 demo:
 	@$(CARGO) run --release -p hosted --bin demo -- $(ARGS)
 
-# One simulation per seed; then failures at each allocation site, at each
+# One simulation per seed; tours through all states; then failures at each allocation site, at each
 # segment and at some bytes.
 SEEDS	?= 1000
 SIM	= $(CARGO) run -q -p hosted --bin sim --
@@ -206,6 +206,7 @@ ifdef SEED
 	@$(SIM) --seed $(SEED)
 else
 	@$(SIM) --seeds 0..$(SEEDS)
+	@$(SIM) --guided 20
 	@$(SIM) --sites
 	@$(SIM) --segments
 	@$(SIM) --bytes 499

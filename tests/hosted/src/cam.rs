@@ -361,6 +361,11 @@ impl Disk {
         }
     }
 
+    /// The node of the same namespace.
+    pub fn node(&self) -> String {
+        format!("{}n{}", self.sim.name, self.nsid)
+    }
+
     /// The largest transfer, in bytes.
     pub fn max_io(&self) -> usize {
         lock(&self.sim.state).maxio as usize

@@ -69,6 +69,17 @@ pub fn devices() -> Vec<(String, String)> {
     all.iter().map(one).collect()
 }
 
+/// Whether there is a device, for those who must not wait.
+pub fn has_devices() -> bool {
+    DEVICES.try_lock().is_ok_and(|all| !all.is_empty())
+}
+
+/// Whether a device waits for the system's end, which is the last that it
+/// does when it attaches; for those who must not wait.
+pub fn awaits_shutdown() -> bool {
+    SHUTDOWNS.try_lock().is_ok_and(|all| !all.is_empty())
+}
+
 /// What devd heard: names of controllers that want to be reconnected.
 pub fn take_reconnects() -> Vec<String> {
     std::mem::take(&mut *lock(&RECONNECTS))

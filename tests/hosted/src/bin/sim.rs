@@ -16,6 +16,7 @@ use hosted::sim::{self, sched, tables, workload};
 const USAGE: &str = "\
 usage: sim --seeds FIRST..END [--jobs N]   one simulation per seed
        sim --seed N                        one, in this process
+       sim --guided N                      every event is led to every state, N times
        sim --sites                         each allocation that may fail, does
        sim --segments [STEP]               each end restarts at every STEPth segment
        sim --bytes [STEP]                  connections break at every STEPth byte
@@ -29,7 +30,7 @@ struct Special {
     restart: Option<(u64, bool)>,
     strike: Option<Strike>,
     small: bool,
-    tour: bool,
+    trouble: Option<Trouble>,
 }
 
 fn harm(name: &str) -> Option<Harm> {
@@ -49,7 +50,8 @@ fn special(args: &[&str]) -> Option<Special> {
         let mut number = || args.next()?.parse::<u64>().ok();
         match arg {
             "--small" => s.small = true,
-            "--tour" => s.tour = true,
+            "--tour" => s.trouble = Some(Trouble::Tour),
+            "--guided" => s.trouble = Some(Trouble::Guided),
             "--fail-site" => s.site = Some((number()? as usize, number()?)),
             "--restart" => s.restart = Some((number()?, number()? != 0)),
             "--strike" => {
@@ -81,8 +83,8 @@ fn one(seed: u64, special: &Special) {
     unsafe { libc::alarm(120) };
     let mut plan = if special.small {
         Plan::small(seed)
-    } else if special.tour {
-        Plan::with(seed, Trouble::Tour)
+    } else if let Some(trouble) = special.trouble {
+        Plan::with(seed, trouble)
     } else {
         Plan::of(seed)
     };
@@ -174,6 +176,11 @@ fn many(c: &Campaign, what: &str, all: &[Vec<String>]) -> bool {
     failed == 0
 }
 
+fn guided(c: &Campaign, count: usize) -> bool {
+    let tour = |n: usize| strings(&["--seed", &n.to_string(), "--guided"]);
+    many(c, "guided tours", &(0..count).map(tour).collect::<Vec<_>>())
+}
+
 fn small(more: &[String]) -> Vec<String> {
     let mut args = strings(&["--seed", "1", "--small"]);
     args.extend_from_slice(more);
@@ -259,6 +266,7 @@ fn main() -> ExitCode {
             let c = Campaign { jobs, ..campaign };
             seeds(&c, range)
         }),
+        ["--guided", n] => step(n).map(|n| guided(&campaign, n)),
         ["--sites"] => sites(&campaign),
         ["--segments"] => segments(&campaign, 1),
         ["--segments", n] => step(n).and_then(|n| segments(&campaign, n)),

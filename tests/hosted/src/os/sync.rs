@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 use std::time::Duration;
 
-use crate::sim::sched;
+use crate::sim::{brake, sched};
 
 /// A mutex. A panic of its holder does not poison it.
 #[derive(Default)]
@@ -34,6 +34,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     fn guard<'a>(&'a self, inner: std::sync::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        brake::note_lock(true);
         MutexGuard {
             mutex: self,
             inner: Some(inner),
@@ -88,6 +89,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.inner = None;
+        brake::note_lock(false);
         if self.mutex.waiters.load(Ordering::Relaxed) != 0 {
             sched::wake_all(self.mutex.at());
         }

@@ -5,7 +5,9 @@
 //! virtual clock and a network in memory, in one process per seed.
 
 pub mod alloc;
+pub mod brake;
 pub mod campaign;
+pub mod guided;
 pub mod model;
 pub mod net;
 pub mod plan;

@@ -532,6 +532,24 @@ pub fn wait_segment(number: u64, time: Duration) -> bool {
     }
 }
 
+/// Something happens to these connections, between two bytes.
+pub fn harm(links: std::ops::Range<usize>, harm: Harm) {
+    let mut n = net();
+    let open = n
+        .ends
+        .iter()
+        .filter(|e| !e.1.closed && links.contains(&e.1.link));
+    let ids: Vec<Id> = open.map(|e| *e.0).collect();
+    for id in ids {
+        match harm {
+            Harm::Flip => {}
+            Harm::Reset => n.soon(Event::Reset(id)),
+            Harm::Truncate => n.soon(Event::Fin(id)),
+            Harm::Silence => n.silence(id),
+        }
+    }
+}
+
 /// All connections are reset, as when a machine restarts.
 pub fn reset_all() {
     let mut n = net();

@@ -50,6 +50,8 @@ pub enum Trouble {
     Visitors,
     /// Events are aimed at states that last a moment only.
     Tour,
+    /// Every event is led to every state.
+    Guided,
     /// A bit of everything.
     Mixed,
     /// What the command line says.
@@ -239,6 +241,13 @@ impl Plan {
                 p.sched.switch_one_in = pick(&[2, 8]);
                 p.options.loss_timeout = 1;
             }
+            Trouble::Guided => {
+                p.workers = 0;
+                p.weather.delay_us = p.weather.delay_us.min(300);
+                p.weather.segment = p.weather.segment.max(500);
+                p.options.flow_control = false;
+                p.options.kato = 0;
+            }
             Trouble::Visitors => p.options.loss_timeout = pick(&[1, 600]),
             Trouble::Handshake => {
                 let harm = [Harm::Reset, Harm::Truncate, Harm::Silence];
@@ -325,6 +334,27 @@ impl Plan {
         flips || self.failing != Failing::None
     }
 
+    /// Whether whoever waits for an answer gets one, or hears that the
+    /// connection has ended.
+    pub fn peers_answer(&self) -> bool {
+        match self.trouble {
+            Trouble::Calm
+            | Trouble::Resets
+            | Trouble::Truncations
+            | Trouble::NoMemory
+            | Trouble::ControllerRestarts
+            | Trouble::HostRestarts
+            | Trouble::Changes
+            | Trouble::Devices
+            | Trouble::Guided => true,
+            // A changed length makes a peer wait for what never comes.
+            Trouble::Flips | Trouble::FlipsUnnoticed => false,
+            Trouble::Silences | Trouble::Handshake | Trouble::Mixed | Trouble::Chosen => false,
+            // Whoever is late may be too late.
+            Trouble::Jumps | Trouble::Loss | Trouble::Visitors | Trouble::Tour => false,
+        }
+    }
+
     /// Whether an operation may end with an error.
     pub fn may_fail(&self) -> bool {
         // Requests that are held go through in the end, unless they are lost
@@ -342,6 +372,7 @@ impl Plan {
             | Trouble::Devices
             | Trouble::Visitors
             | Trouble::Tour
+            | Trouble::Guided
             | Trouble::Mixed
             | Trouble::Chosen => true,
         }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::brake;
 use crate::middle::Rng;
 
 /// A simulated thread.
@@ -123,8 +124,13 @@ pub fn processor(of: u32) -> Option<u32> {
     ME.get().map(|tid| tid as u32 % of)
 }
 
-fn me() -> Tid {
+pub(super) fn me() -> Tid {
     ME.get().expect("a simulated thread")
+}
+
+/// Whether a thread's name begins like this.
+pub(super) fn name_starts_with(tid: Tid, name: &str) -> bool {
+    lock().threads[tid].name.starts_with(name)
 }
 
 fn tracing() -> bool {
@@ -276,9 +282,10 @@ fn hand_over(mut s: Lock) {
 /// A point at which another thread may go on instead.
 #[inline]
 pub fn point() {
-    if !is_simulated() {
+    let Some(me) = ME.get() else {
         return;
-    }
+    };
+    brake::pass(me);
     let mut s = lock();
     let n = s.config.switch_one_in;
     if s.runnable.len() == 1 && s.timers.is_empty() || s.rng.below(n) != 0 {
@@ -290,6 +297,17 @@ pub fn point() {
 
 /// Waits until somebody wakes `at`; true when the time ran out.
 pub fn block(at: usize, what: &'static str, time: Option<Duration>) -> bool {
+    let timed_out = wait(at, what, time);
+    brake::pass(me());
+    timed_out
+}
+
+/// Waits at a brake.
+pub(super) fn stand(at: usize, time: Duration) {
+    wait(at, "a brake to be let go", Some(time));
+}
+
+fn wait(at: usize, what: &'static str, time: Option<Duration>) -> bool {
     let tid = me();
     let mut s = lock();
     s.turns += 1;

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sys::ffi::{NVRS_CCB_CMP, NVRS_CCB_GONE};
+use sys::Errno;
+use sys::ffi::{
+    NVRS_BIO_FLUSH, NVRS_BIO_READ, NVRS_BIO_WRITE, NVRS_CCB_CMP, NVRS_CCB_DATA_ERROR, NVRS_CCB_GONE,
+};
 
 use super::alloc::{self, Failing};
 use super::model::Model;
@@ -17,12 +20,12 @@ use super::net::{self, Weather};
 use super::plan::{Plan, Trouble};
 use super::sched;
 use super::target::{Target, addr};
-use super::{tours, visitors};
+use super::{guided, tours, visitors};
 use crate::cam::{self, Completion, Disk};
 use crate::ctl::{self, BLOCK, Lun};
 use crate::os::{self, Instant};
 use crate::system;
-use crate::{Kernel, fault, newbus};
+use crate::{Kernel, cdev, console, fault, newbus};
 
 /// Blocks of each writer.
 const BLOCKS: u64 = 200;
@@ -52,6 +55,50 @@ struct World {
     over: AtomicBool,
     /// Writers at work.
     busy: AtomicU32,
+}
+
+/// How an operation gets to a namespace.
+#[derive(Clone, Copy)]
+enum Path {
+    /// As a CCB of the disk's.
+    Disk,
+    /// As a bio of the node's.
+    Node,
+}
+
+fn by_node(disk: &Disk, cmd: u32, at: u64, data: Vec<u8>) -> Result<Vec<u8>, Completion> {
+    let len = data.len() as u64;
+    let done = cdev::bio(&disk.node(), cmd, at * BLOCK as u64, data, len);
+    done.map_err(|e| Completion {
+        outcome: match e {
+            Errno::ENXIO => NVRS_CCB_GONE,
+            _ => NVRS_CCB_DATA_ERROR,
+        },
+        cqe: [0; 16],
+    })
+}
+
+impl Path {
+    fn read(self, disk: &Disk, at: u64, len: usize) -> Result<Vec<u8>, Completion> {
+        match self {
+            Path::Disk => disk.read(at, len),
+            Path::Node => by_node(disk, NVRS_BIO_READ, at, vec![0xcc; len]),
+        }
+    }
+
+    fn write(self, disk: &Disk, at: u64, data: Vec<u8>) -> Result<(), Completion> {
+        match self {
+            Path::Disk => disk.write(at, data),
+            Path::Node => by_node(disk, NVRS_BIO_WRITE, at, data).map(drop),
+        }
+    }
+
+    fn flush(self, disk: &Disk) -> Result<(), Completion> {
+        match self {
+            Path::Disk => disk.flush(),
+            Path::Node => by_node(disk, NVRS_BIO_FLUSH, 0, Vec::new()).map(drop),
+        }
+    }
 }
 
 fn rng(below: u64) -> u64 {
@@ -86,6 +133,9 @@ impl World {
 
     /// devd, and an administrator who brings a lost device back.
     fn devd(&self) {
+        while self.plan.trouble == Trouble::Guided && !self.calm.load(Ordering::Acquire) {
+            pause(50);
+        }
         while !self.over.load(Ordering::Acquire) {
             for name in newbus::take_reconnects() {
                 if self.plan.trouble == Trouble::Tour && !self.calm.load(Ordering::Acquire) {
@@ -171,12 +221,13 @@ impl World {
             let blocks = blocks.min(BLOCKS as usize).min(disk.max_io() / BLOCK);
             let at = first + rng(BLOCKS - blocks as u64 + 1);
             let start = Instant::now();
+            let path = if rng(8) == 0 { Path::Node } else { Path::Disk };
             match rng(16) {
-                0 => match disk.flush() {
+                0 => match path.flush(&disk) {
                     Ok(()) => self.good(start),
                     Err(c) => self.failed("a flush", c),
                 },
-                1..7 => match disk.read(at, blocks * BLOCK) {
+                1..7 => match path.read(&disk, at, blocks * BLOCK) {
                     Ok(data) => {
                         self.good(start);
                         self.check(&mut model, at, &data);
@@ -186,7 +237,7 @@ impl World {
                 _ => {
                     version += 1;
                     model.begin(at, blocks, version);
-                    match disk.write(at, Model::data(at, blocks, version)) {
+                    match path.write(&disk, at, Model::data(at, blocks, version)) {
                         Ok(()) => {
                             self.good(start);
                             model.succeeded(at, blocks, version);
@@ -243,6 +294,10 @@ impl World {
         match self.plan.trouble {
             Trouble::Changes => self.changes(),
             Trouble::Visitors => self.visitors(),
+            Trouble::Guided => {
+                guided::associations::tour(&self.plan.options);
+                guided::controllers::tour(&self.plan.options);
+            }
             Trouble::Tour if rng(2) == 0 => tours::of_controllers(&self.plan.options),
             Trouble::Tour => tours::of_associations(&self.plan.options),
             Trouble::Loss => {
@@ -404,5 +459,11 @@ pub fn run(plan: Plan) -> Tally {
     assert!(newbus::devices().is_empty(), "a device stays");
     newbus::set_fail_on_disconnection(false);
     k.shutdown();
+    if world.plan.peers_answer() {
+        // Who is late has forgotten something, even if others help out.
+        let late = |line: &&String| line.contains("timed out") || line.contains("Timeout");
+        let lines = console::take();
+        assert_eq!(lines.iter().find(late), None, "everybody answers");
+    }
     Arc::into_inner(world).expect("all threads are done").tally
 }
