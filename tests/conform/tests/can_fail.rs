@@ -17,14 +17,14 @@ use hosted::Kernel;
 use hosted::ctl::{self, Lun, Style};
 use hosted::system::Port;
 use hosted::userland::{Daemon, Options};
-use wrong::Wrong;
+use wrong::{Fault, Wrong};
 
 /// How far back from the end of a case things are spoiled one by one.
 const BACK: usize = 24;
 
-/// Cases that only ask whether the controller survives: what must be spoiled
-/// for them is the association afterwards.
-const SURVIVAL: [&str; 8] = [
+/// Cases that ask whether the controller survives: it fails them if it never
+/// gives back what a connection takes.
+const SURVIVAL: [&str; 7] = [
     "abuse.icreq-storm",
     "abuse.connect-storm",
     "abuse.cut-everywhere",
@@ -32,7 +32,13 @@ const SURVIVAL: [&str; 8] = [
     "abuse.many-faults",
     "abuse.silent-connections",
     "abuse.slow-reader",
-    "abuse.memory-before-connect",
+];
+
+/// Cases about how connections end.
+const ENDS: [(&str, Fault); 3] = [
+    ("header.ends", Fault::Endless),
+    ("admin.keep-alive-expires", Fault::Endless),
+    ("abuse.memory-before-connect", Fault::Patient),
 ];
 
 fn target(addr: SocketAddr, nqn: &str, patience: Duration) -> Target {
@@ -62,38 +68,46 @@ fn every_case_for_controllers_fails_against_a_wrong_one() {
     let port = Port::create(&nqn, &[]).expect("a port");
     let daemon = Daemon::start("127.0.0.1:0", 3, &nqn).expect("loopback");
     let relay = Wrong::new(daemon.addr);
-    relay.spoil(0);
+    relay.spoil(Fault::None);
     // What is right may take its time; what is wrong need not be waited for.
     let target = target(relay.addr, &nqn, Duration::from_secs(3));
     let hasty = self::target(relay.addr, &nqn, Duration::from_millis(250));
     let mut never = Vec::new();
     for case in controller::all() {
         let name = case.about.name;
-        // Slow by their nature; what they judge is judged by others as well.
-        if matches!(name, "admin.keep-alive-expires" | "header.ends") || SURVIVAL.contains(&name) {
-            continue;
-        }
-        relay.spoil(0);
+        relay.spoil(Fault::None);
         match case.run(&target) {
             Err(Problem::Skip(_)) => continue,
             Err(Problem::Fail(e)) => panic!("{name}: {e}"),
             Ok(_) => {}
         }
-        let said = relay.said();
-        let failed = (0..BACK.min(said)).any(|i| {
-            relay.spoil(said - i);
+        let (said, came) = (relay.said(), relay.came());
+        let fails = |fault| {
+            relay.spoil(fault);
             matches!(case.run(&hasty), Err(Problem::Fail(_)))
-        });
+        };
+        let failed = match ENDS.iter().find(|(n, _)| *n == name) {
+            Some((_, fault)) => fails(*fault),
+            None if SURVIVAL.contains(&name) => fails(Fault::Slots(came / 2)),
+            None => (0..BACK.min(said)).any(|i| fails(Fault::Thing(said - i))),
+        };
         if !failed {
             never.push(name);
         }
     }
     assert!(never.is_empty(), "these cases cannot fail: {never:?}");
+    // A host that must be refused, and is not.
+    relay.spoil(Fault::None);
+    let mut lax = self::target(relay.addr, &nqn, Duration::from_secs(3));
+    lax.denied = Some(lax.hostnqn.clone());
+    let denied = controller::all().find(|c| c.about.name == "connect.denied-host");
+    let outcome = denied.expect("a case").run(&lax);
+    assert!(matches!(outcome, Err(Problem::Fail(_))), "{outcome:?}");
     // What every case ends with can fail, too.
-    relay.spoil(0);
+    relay.spoil(Fault::None);
     target.fresh().expect("a fresh association");
     for n in 1..=relay.said().min(8) {
-        relay.spoil(n);
+        relay.spoil(Fault::Thing(n));
         assert!(hasty.fresh().is_err(), "{n}");
     }
     drop(relay);

@@ -20,6 +20,8 @@ const POLL: Duration = Duration::from_millis(100);
 const CNTLID: u16 = 1;
 const CAP: u64 = 1 << 37 | 0x0f << 24 | 1 << 16 | 0x3f;
 const VS: u32 = 0x0001_0400;
+/// The most entries of an admin queue (ASQSZ).
+pub const ADMIN_ENTRIES: u16 = 32;
 const LOG_DISCOVERY: u8 = 0x70;
 const FEATURE_EVENTS: u8 = 0x0b;
 const FEATURE_KATO: u8 = 0x0f;
@@ -73,7 +75,8 @@ fn log(entries: &[Entry]) -> Vec<u8> {
         let mut b = vec![0; 1024];
         let family = if e.traddr.contains(':') { 2 } else { 1 };
         put(&mut b, 0, &[3, family, 2, 0]);
-        put(&mut b, 4, &[1, 0, 0xff, 0xff, 32, 0]);
+        put(&mut b, 4, &[1, 0, 0xff, 0xff]);
+        put(&mut b, 8, &ADMIN_ENTRIES.to_le_bytes());
         text(&mut b, 32, 32, &e.trsvcid);
         put(&mut b, 256, e.subnqn.as_bytes());
         text(&mut b, 512, 256, &e.traddr);

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::discovery::ADMIN_ENTRIES;
 use crate::pdu::{self, Raw, kind};
 use crate::peer::Peer;
 use crate::userland::{CONNECT_LEN, DISCOVERY_NQN, Entry, Error, Result, STEP, protocol};
@@ -183,7 +184,8 @@ fn refusal(c: &Raw, entries: &[Entry]) -> Refusal {
         return in_command(24);
     }
     let (qid, cntlid) = (u16_at(sqe, 42), u16_at(&c.data, 16));
-    if u16_at(sqe, 44) == 0 {
+    let sqsize = u16_at(sqe, 44);
+    if sqsize == 0 || (qid == 0 && sqsize >= ADMIN_ENTRIES) {
         return in_command(44);
     }
     if qid != 0 && sqe[48..52] != [0; 4] {

@@ -15,17 +15,17 @@ use crate::judge::{Seen, Want, judge, sc};
 use crate::sqe::{Place, admin};
 
 cases! {
-    "identify.controller", "1.3", "Base 5.17.2.1", "the fields that NVMe/TCP needs: SUBNQN, CNTLID as in Connect, IOCCSZ at least 4, IORCSZ 1, ICDOFF 0, SGLS, MAXCMD, KAS"
+    "identify.controller", "108", "Base 5.17.2.1", "the fields that NVMe/TCP needs: SUBNQN, CNTLID as in Connect, IOCCSZ at least 4, IORCSZ 1, ICDOFF 0, SGLS, MAXCMD, KAS"
         => controller;
-    "identify.namespace-list", "115", "Base 5.17.2.2", "NSIDs ascend, each is from 1 to NN, and what follows them is zero"
+    "identify.namespace-list", "108", "Base 5.17.2.2", "NSIDs ascend, each is from 1 to NN, and what follows them is zero"
         => list;
-    "identify.list-nsid", "115", "Base 5.17.2.2", "status 00bh: the list from FFFFFFFEh and FFFFFFFFh on"
+    "identify.list-nsid", "108", "Base 5.17.2.2", "status 00bh: the list from FFFFFFFEh and FFFFFFFFh on"
         => list_nsid;
-    "identify.descriptors", "115", "Base 5.17.2.3", "identification descriptors of known types and their lengths, then zeros"
+    "identify.descriptors", "108", "Base 5.17.2.3", "identification descriptors of known types and their lengths, then zeros"
         => descriptors;
     "identify.nsid", "class: count vs index", "Base 5.17", "status 00bh: NSID 0, NN + 1, FFFFFFF0h (NN + 1 and more may also give 00bh only)"
         => nsid;
-    "identify.cns", "115", "Base 5.17", "status 002h: a CNS that does not exist"
+    "identify.cns", "108", "Base 5.17", "status 002h: a CNS that does not exist"
         => cns;
     "identify.length", "50", "Base 4.1.2; status Data SGL Length Invalid", "an error, or no more data than the SGL: 0, 4, 512, 4092 bytes"
         => length;
@@ -37,12 +37,14 @@ cases! {
         => numd;
     "log.offset-beyond", "103", "Base 5.16", "status 002h: an offset beyond the page"
         => beyond;
-    "log.unknown", "103", "Base 5.16", "status 109h or 002h: a page that does not exist"
+    "log.unknown", "104", "Base 5.16", "status 109h or 002h: a page that does not exist"
         => unknown;
     "abort.unknown", "106", "Base 5.1", "success with bit 0 set: nothing was aborted"
         => abort_unknown;
     "abort.event-request", "106", "Base 5.1", "bit 0 clear and the request aborted, or bit 0 set and the request outstanding"
         => abort_event;
+    "abort.limit", "106", "Base 5.1, 5.17.2.1 (ACL)", "more Aborts than ACL + 1 at once: each gets success or status 103h"
+        => abort_limit;
     "event.limit", "107", "Base 5.2", "AERL + 1 requests are kept, one more gets status 105h"
         => event_limit;
     "admin.opcode", "102", "Base 3.3.3.2.1", "status 001h: opcodes that do not exist"
@@ -55,9 +57,9 @@ cases! {
         => cid_in_use;
     "admin.before-enable", "89", "Base 3.5 (only Fabrics commands before CSTS.RDY)", "an error: Identify before CC.EN"
         => before_enable;
-    "admin.keep-alive", "99", "Base 5.18", "success, with a Keep Alive Timeout"
+    "admin.keep-alive", "100", "Base 5.18", "success, with a Keep Alive Timeout"
         => keep_alive;
-    "admin.keep-alive-expires", "99", "Base 3.9, NVMe-oF", "KATO 1 s without commands: the association ends, and the controller survives"
+    "admin.keep-alive-expires", "100", "Base 3.9, NVMe-oF", "KATO 1 s without commands: the association ends, and the controller survives"
         => expires;
 }
 
@@ -353,6 +355,34 @@ fn abort_event(t: &Target) -> Outcome {
         "not aborted, bit 0 set"
     }
     .into())
+}
+
+fn abort_limit(t: &Target) -> Outcome {
+    let n = usize::from(t.survey()?.id[258]).min(16) + 8;
+    let mut c = open(t)?;
+    let mut asked = Vec::new();
+    for _ in 0..n {
+        let s = c
+            .sqe(admin::ABORT, 0, 0, Place::Buffer)
+            .u16(40, 0)
+            .u16(42, 0x7abc);
+        c.submit(s, &[]);
+        asked.push(s.cid());
+    }
+    let mut done = 0;
+    while !asked.is_empty() {
+        let seen = c.seen();
+        judge(Want::Status(&[0, sc::ABORT_LIMIT]), &seen)?;
+        if let Seen::Pdu(r) = &seen {
+            done += usize::from(seen.status() == Some(0));
+            let at = asked.iter().position(|cid| *cid == r.u16(20));
+            match at {
+                Some(i) => asked.swap_remove(i),
+                None => return fail(format!("a response for CID {}", r.u16(20))),
+            };
+        }
+    }
+    Ok(format!("{done} of {n} were taken"))
 }
 
 fn event_limit(t: &Target) -> Outcome {

@@ -21,7 +21,7 @@ cases! {
         => |t| each(t, &[("a", |c| c.data[512..768].fill(b'a')), ("the name and more", |c| fill(c, 512))], &[sc::CONNECT_PARAMETERS], None);
     "connect.hostnqn-empty", "81", "Base 6.3, 4.5", "status 182h"
         => |t| each(t, &[("empty", |c| c.data[512..768].fill(0))], &[sc::CONNECT_PARAMETERS], None);
-    "connect.subnqn-unknown", "81", "Base 6.3", "status 182h, IPO 256, IATTR 1: a subsystem that is not there"
+    "connect.subnqn-unknown", "80", "Base 6.3", "status 182h, IPO 256, IATTR 1: a subsystem that is not there"
         => |t| each(t, &[("unknown", |c| c.set_name(256, "nqn.2014-08.org.example:not-there")), ("empty", |c| c.data[256..512].fill(0))], &[sc::CONNECT_PARAMETERS], Some(1 << 16 | 256));
     "connect.hostid-zero", "82", "Base 6.3", "status 182h"
         => |t| each(t, &[("zero", |c| c.data[..16].fill(0))], &[sc::CONNECT_PARAMETERS], None);
@@ -43,6 +43,8 @@ cases! {
         => |t| each(t, &[("zero", |c| c.sqe = c.sqe.u16(44, 0))], &[sc::CONNECT_PARAMETERS], Some(44));
     "connect.sqsize-io", "86", "Base 6.3", "status 182h: SQSIZE 0, and more than CAP.MQES"
         => sqsize_io;
+    "connect.sqsize-admin", "86", "Base 6.3, 5.16.1.23 (ASQSZ)", "status 182h, IPO 44, IATTR 0: more entries than discovery tells, ASQSZ itself is taken"
+        => sqsize_admin;
     "connect.qid-beyond", "87", "Base 6.3", "status 182h: QID beyond what was granted, FFFFh"
         => |t| each_io(t, &[("beyond", |c| c.sqe = c.sqe.u16(42, 2)), ("FFFFh", |c| c.sqe = c.sqe.u16(42, 0xffff))], &[sc::CONNECT_PARAMETERS]);
     "connect.io-before-enable", "89", "Base 6.3 (a controller is enabled before its I/O queues)", "status 00ch"
@@ -53,9 +55,9 @@ cases! {
         => data_length;
     "connect.twice", "93", "Base 6.3", "status 00ch: Connect on a queue that is connected"
         => twice;
-    "connect.duplicate-qid", "93", "Base 6.3", "status 00ch: an I/O queue that exists"
+    "connect.duplicate-qid", "88", "Base 6.3", "status 00ch: an I/O queue that exists"
         => duplicate;
-    "connect.other-command-first", "93", "Base 3.3.2.2 (Connect is first), NVMe-oF", "an error, a TermReq or the end, and no effect: any other command before Connect"
+    "connect.other-command-first", "92", "Base 3.3.2.2 (Connect is first), NVMe-oF", "an error, a TermReq or the end, and no effect: any other command before Connect"
         => other_first;
     "connect.flow-control", "70", "Base 6.3", "SQHD is counted and in range with flow control, and Connect answers FFFFh without"
         => flow_control;
@@ -203,6 +205,22 @@ fn sqsize_io(t: &Target) -> Outcome {
         }
         let r = attempt(t, 1, a.cntlid, |c| c.sqe = c.sqe.u16(44, v))?.1;
         tally.add(format!("SQSIZE {v}"), r.must_be(&[sc::CONNECT_PARAMETERS]))?;
+    }
+    tally.outcome()
+}
+
+fn sqsize_admin(t: &Target) -> Outcome {
+    let most = super::discovery::admin_entries(t)?;
+    let try_size = |v: u16| attempt(t, 0, 0xffff, |c| c.sqe = c.sqe.u16(44, v));
+    try_size(most - 1)?.1.must_be(&[0])?;
+    let mut tally = Tally::default();
+    for v in [most, u16::MAX] {
+        let r = try_size(v)?.1;
+        let said = r.must_be(&[sc::CONNECT_PARAMETERS]).and_then(|s| {
+            check(r.dword() == 44, || format!("{s} with IPO {}", r.dword()))?;
+            Ok(s)
+        });
+        tally.add(format!("SQSIZE {v}"), said)?;
     }
     tally.outcome()
 }

@@ -91,6 +91,18 @@ pub fn first_subsystem(t: &Target) -> Result<String, Problem> {
     skip("the discovery service tells of none")
 }
 
+/// The most entries of the subsystem's admin queues, as discovery tells.
+pub fn admin_entries(t: &Target) -> Result<u16, Problem> {
+    let log = whole(&mut connect(t)?)?;
+    for e in log[1024..].chunks(1024) {
+        let name = e[256..512].split(|b| *b == 0).next();
+        if name == Some(t.subnqn.as_bytes()) {
+            return Ok(u16::from_le_bytes([e[8], e[9]]));
+        }
+    }
+    skip("the discovery service does not tell of the subsystem")
+}
+
 fn log(t: &Target) -> Outcome {
     let mut c = connect(t)?;
     let log = whole(&mut c)?;

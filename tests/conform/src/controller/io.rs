@@ -36,7 +36,7 @@ cases! {
         => write_zeroes;
     "io.compare", "110", "NVM 3.2.1", "success for equal blocks, status 285h for others, as ONCS says"
         => compare;
-    "io.fabrics", "101", "Base 6", "an error: Property Get and Set on an I/O queue"
+    "io.fabrics", "96", "Base 6", "an error: Property Get and Set on an I/O queue"
         => fabrics;
     "io.too-many", "53", "Base 3.3.1, TCP 3.2", "commands beyond the queue's size are refused or end the connection; no more R2Ts than entries"
         => too_many;

@@ -25,6 +25,8 @@ cases! {
         => |t| silent(t, &[("0", req(0, 8)), ("7", req(7, 8)), ("FFFFh", req(0xffff, 8))]);
     "termreq.form", "75", "TCP 3.6.2.5, 3.5", "C2HTermReq: no flags, HLEN 24, PLEN at most 152, reserved 0, the header at fault as data, never digests"
         => form;
+    "termreq.behind", "76", "TCP 3.5", "the end without an answer: a command behind a TermReq, in one segment"
+        => behind;
     "termreq.others-live", "78", "TCP 3.2", "a TermReq ends its own connection; another association goes on"
         => others;
 }
@@ -82,6 +84,18 @@ fn form(t: &Target) -> Outcome {
             });
             trial.note(d, &format!("{len} bytes of data"), r)?;
         }
+    }
+    trial.outcome()
+}
+
+fn behind(t: &Target) -> Outcome {
+    let mut trial = Trial::new(t);
+    for d in DIGESTS {
+        let r = t.admin(&Ask::digests(d)).and_then(|mut c| {
+            let bytes = [req(1, 8), capsule(&mut c).bytes()].concat();
+            c.offend(&bytes, &[], Want::Silent)
+        });
+        trial.note(d, "Keep Alive", r)?;
     }
     trial.outcome()
 }

@@ -30,7 +30,7 @@ cases! {
         => icd_offset;
     "sgl.type", "49", "TCP 3.3.2", "status 011h: keyed, segment, last segment, bit bucket, address SGLs"
         => sgl_types;
-    "sgl.prp", "49", "Base 4.1, TCP 3.3.2", "an error: PSDT that says PRPs"
+    "sgl.prp", "48", "Base 4.1, TCP 3.3.2", "an error: PSDT that says PRPs"
         => prp;
     "sgl.short", "50", "Base 4.1.2; status Data SGL Length Invalid", "status 00fh, no data beyond the SGL: shorter than the blocks"
         => |t| sgl_length(t, |len, block| len - block);

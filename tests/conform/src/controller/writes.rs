@@ -42,11 +42,11 @@ cases! {
         => |t| attack(t, Want::Term(&[(2, None)]), &[("clear", |s| s.data(0, s.ttag, 0, s.len))]);
     "h2cdata.last-early", "58", "TCP 3.3.2.2", "TermReq FES 2: LAST_PDU set before the end of an R2T"
         => |t| attack(t, Want::Term(&[(2, None)]), &[("set", |s| s.data(flag::LAST, s.ttag, 0, 512))]);
-    "h2cdata.hole", "60", "TCP 3.3.2.2", "TermReq FES 2: DATAO that leaves a hole"
+    "h2cdata.hole", "56", "TCP 3.3.2.2", "TermReq FES 2: DATAO that leaves a hole"
         => |t| attack(t, Want::Term(&[(2, None)]), &[("4 bytes", |s| s.data(0, s.ttag, 4, 512)), ("512 bytes", |s| s.data(0, s.ttag, 512, 512))]);
-    "h2cdata.again", "60", "TCP 3.3.2.2", "TermReq FES 2: data that came before"
+    "h2cdata.again", "56", "TCP 3.3.2.2", "TermReq FES 2: data that came before"
         => again;
-    "h2cdata.beyond", "60", "TCP 3.3.2.2, 3.6.2.5", "TermReq FES 4: data beyond the R2T"
+    "h2cdata.beyond", "56", "TCP 3.3.2.2, 3.6.2.5", "TermReq FES 4: data beyond the R2T"
         => |t| attack(t, Want::Term(&[(4, None)]), &[("end", |s| s.data(flag::LAST, s.ttag, s.len as u32 - 256, 512)), ("far", |s| s.data(flag::LAST, s.ttag, 1 << 30, 512))]);
     "h2cdata.wrap", "class: integer wrap", "TCP 3.3.2.2, 3.6.2.5", "TermReq FES 4: DATAO and DATAL whose sum wraps 2^32"
         => |t| attack(t, Want::Term(&[(4, None)]), &[("to 508", |s| s.data(flag::LAST, s.ttag, u32::MAX - 3, 512)), ("to 0", |s| s.data(flag::LAST, s.ttag, 0u32.wrapping_sub(512), 512))]);

@@ -36,6 +36,11 @@ cases! {
         ("FFFFh", Act::Command(|_, l, c| silent(l, c, req(0xffff, 8))));
     "termreq.form", "75", "TCP 3.6.2.4, 3.5", "H2CTermReq: no flags, HLEN 24, PLEN at most 152, reserved 0, the header at fault as data, never digests", BOTH =>
         ("CapsuleResp", Act::Command(|_, l, c| form(l, c)));
+    "termreq.behind", "76", "TCP 3.5", "the end without an answer: a stray response behind a TermReq, in one segment", BOTH =>
+        ("CapsuleResp", Act::Command(|_, l, c| {
+            let stray = pdu::response(l.format, &pdu::cqe(0x7abc, 0)).bytes();
+            silent(l, c, [req(1, 8), stray].concat())
+        }));
     "termreq.admin", "78", "TCP 3.5", "the end of that connection, and the host comes again: a C2HTermReq on the admin queue", ANY =>
         ("FES 2", Act::Command(|_, l, c| {
             if l.qid != Some(0) || c.opcode() != admin::IDENTIFY { return None; }

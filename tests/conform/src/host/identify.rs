@@ -4,10 +4,10 @@
 //! Identify data that cannot be right: what the host reads and writes is
 //! checked against the namespace as it is.
 
-use super::{PLAIN, cases, is_io};
+use super::{PLAIN, cases, is_icd_write, is_io};
 use crate::bench::Act;
 use crate::case::{Outcome, fail};
-use crate::honest::{Edit, Honest};
+use crate::honest::{BLOCK, BLOCKS, Edit, Honest};
 use crate::link::{Cmd, Link};
 use crate::sqe::nvm;
 
@@ -33,14 +33,22 @@ cases! {
         ("0", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 1 { p[516..520].fill(0) }))),
         ("2^32 - 1", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 1 { p[516..520].fill(255) })));
     "identify.ioccsz", "115", "Base 5.17.2.1 (IOCCSZ)", "the host lives, no in-capsule data beyond it: IOCCSZ 0, 3, 2^32 - 1", PLAIN =>
-        ("0", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 1 { p[1792..1796].fill(0) }))),
-        ("3", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 1 { p[1792..1796].copy_from_slice(&[3, 0, 0, 0]) }))),
-        ("2^32 - 1", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 1 { p[1792..1796].fill(255) })));
+        ("0", Act::Watch(|h, l, c| capsules(h, l, c, |cns, p| if cns == 1 { p[1792..1796].fill(0) }, 0))),
+        ("3", Act::Watch(|h, l, c| capsules(h, l, c, |cns, p| if cns == 1 { p[1792..1796].copy_from_slice(&[3, 0, 0, 0]) }, 0))),
+        ("5", Act::Watch(|h, l, c| capsules(h, l, c, |cns, p| if cns == 1 { p[1792..1796].copy_from_slice(&[5, 0, 0, 0]) }, 16))),
+        ("2^32 - 1", Act::Watch(|h, l, c| capsules(h, l, c, |cns, p| if cns == 1 { p[1792..1796].fill(255) }, u32::MAX)));
     "identify.list", "115", "Base 5.17.2.2 (F3), class: count vs index", "the host lives: a namespace list that is unsorted, repeated, beyond NN, without end", PLAIN =>
         ("repeated", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 2 { ids(p, &[1, 1]) }))),
         ("unsorted", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 2 { ids(p, &[2, 1]) }))),
         ("beyond NN", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 2 { ids(p, &[1, 0xffff_fff0]) }))),
         ("FFFFFFFFh", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 2 { p.fill(255) })));
+    "identify.nlbaf", "115", "NVM 4.1.5.1 (NLBAF)", "the host lives, and uses the format that FLBAS names or none: NLBAF 64, 255", PLAIN =>
+        ("64", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 0 { p[25] = 64 }))),
+        ("255", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 0 { p[25] = 255 })));
+    "identify.changed", "114", "NVM 4.1.5.1 (NSZE, LBADS), Base 5.17.2.3 (NGUID)", "no command beyond what is there now, or of another block size: a namespace that came back smaller, with other blocks, as another", PLAIN =>
+        ("8192 blocks", Act::Watch(|h, l, c| changed(h, l, c, |cns, p| if cns == 0 { p[..24].fill(0); for at in [1, 9, 17] { p[at] = 0x20; } }, 512, 8192))),
+        ("blocks of 4096 bytes", Act::Watch(|h, l, c| changed(h, l, c, |cns, p| if cns == 0 { p[130] = 12 }, 4096, BLOCKS))),
+        ("another NGUID", Act::Watch(|h, l, c| changed(h, l, c, |cns, p| match cns { 0 => p[104..120].fill(0xd1), 3 => p[4..20].fill(0xd1), _ => {} }, 512, BLOCKS)));
     "identify.noise", "115", "Base 5.17", "the host lives: Identify data of ones", PLAIN =>
         ("controller", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 1 { p.fill(255) }))),
         ("namespace", Act::Watch(|h, l, c| live(h, l, c, |cns, p| if cns == 0 { p.fill(255) })));
@@ -86,6 +94,44 @@ fn live(h: &Honest, l: &mut Link, c: &Cmd, edit: Edit) -> Option<Outcome> {
             // Beyond the namespace only if that was told to be larger.
             Err(_) => Ok("commands within what was told".into()),
         });
+    }
+    None
+}
+
+/// A namespace that is not what it was in the association before: what comes
+/// must be right for what it is now.
+fn changed(
+    h: &Honest,
+    l: &mut Link,
+    c: &Cmd,
+    edit: Edit,
+    block: u32,
+    blocks: u64,
+) -> Option<Outcome> {
+    plant(h, edit);
+    if !is_io(l) || !matches!(c.opcode(), nvm::READ | nvm::WRITE) {
+        return None;
+    }
+    let (slba, n) = (c.u64(40), u64::from(c.u16(48)) + 1);
+    let inside = slba.checked_add(n).is_some_and(|e| e <= blocks);
+    if !inside || n * u64::from(block) != u64::from(c.len()) {
+        return Some(fail(format!(
+            "{n} blocks at {slba}, SGL of {} bytes, where there are {blocks} of {block} bytes",
+            c.len()
+        )));
+    }
+    // What is as it was is served, and the next command looked at.
+    (block != BLOCK).then(|| Ok("commands that are right".into()))
+}
+
+/// Data in a capsule must fit into what was told.
+fn capsules(h: &Honest, l: &mut Link, c: &Cmd, edit: Edit, most: u32) -> Option<Outcome> {
+    plant(h, edit);
+    if is_icd_write(l, c) && c.len() > most {
+        return Some(fail(format!(
+            "{} bytes in a capsule, where {most} fit",
+            c.len()
+        )));
     }
     None
 }

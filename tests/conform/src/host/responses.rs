@@ -4,12 +4,13 @@
 //! Response capsules.
 
 use rawpeer::pdu;
+use rawpeer::peer::End;
 
 use super::{ANY, Wish, cases, is_io, is_read, is_write};
 use crate::bench::Act;
-use crate::case::Outcome;
+use crate::case::{Outcome, fail};
 use crate::honest::Honest;
-use crate::judge::Want;
+use crate::judge::{Seen, Want, judge};
 use crate::link::{Cmd, Link};
 use crate::sqe::{admin, fabrics, nvm};
 
@@ -26,7 +27,7 @@ cases! {
     "response.early-write", "class: completion vs data", "Base 3.3.3.2", "the host goes on: an error before any R2T, and after half of the data", ANY =>
         ("at once", Act::Command(|_, l, c| early(l, c, 0x06, 0))),
         ("after 512 bytes", Act::Command(|_, l, c| early(l, c, 0x06, 512)));
-    "response.success-without-data", "66", "TCP 3.3.2.1", "the command fails, and the host goes on or ends the connection: success for a read whose data did not come", ANY =>
+    "response.success-without-data", "68", "TCP 3.3.2.1", "the command fails, and the host goes on or ends the connection: success for a read whose data did not come", ANY =>
         ("none", Act::Command(|_, l, c| no_data(l, c, 0))),
         ("half", Act::Command(|_, l, c| no_data(l, c, 512)));
     "response.error-read", "66", "TCP 3.3.2.1", "the host goes on: an error for a read, before and after data", ANY =>
@@ -48,7 +49,7 @@ cases! {
         ("C2HData", Act::Command(|_, l, c| { if !is_connect(c) { return None; } let b = pdu::c2h_data(l.format, 4, c.cid(), 0, &[1; 64]); l.put(&b); Some(l.fate(&[], Want::TermOrEnd)) })),
         ("R2T", Act::Command(|_, l, c| { if !is_connect(c) { return None; } let b = l.r2t(c.cid(), 1, 0, 1024); l.put(&b); Some(l.fate(&[], Want::TermOrEnd)) }));
     "connect.io-refused", "113", "Base 6.3", "the host gives up or does without: Connect of an I/O queue fails", ANY =>
-        ("182h", Act::Command(|_, l, c| { if !is_connect(c) || c.u16(42) == 0 { return None; } l.respond(c.cid(), 0x182, 42); Some(Ok("refused".into())) }));
+        ("182h", Act::Command(|_, l, c| refuse_io(l, c)));
 }
 
 const FLOW: &[Wish] = &[Wish {
@@ -174,6 +175,19 @@ fn stale(l: &mut Link, c: &Cmd) -> Option<Outcome> {
         l.respond(c.cid().wrapping_add(0x4000 + i * 64), 0, 0);
     }
     Some(l.fate(&[], Want::TermOrEnd))
+}
+
+/// Nothing may come on a queue that was refused.
+fn refuse_io(l: &mut Link, c: &Cmd) -> Option<Outcome> {
+    if !is_connect(c) || c.u16(42) == 0 {
+        return None;
+    }
+    l.respond(c.cid(), 0x182, 42);
+    Some(match l.next(l.patience()) {
+        Seen::Pdu(r) if r.kind() == pdu::kind::CMD => fail("a command on a queue that was refused"),
+        Seen::End(End::Timeout) => Ok("refused, nothing comes".into()),
+        s => judge(Want::TermOrEnd, &s),
+    })
 }
 
 fn refuse(l: &mut Link, c: &Cmd, status: u16, value: u64) -> Option<Outcome> {

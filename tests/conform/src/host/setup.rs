@@ -34,7 +34,7 @@ cases! {
     "icresp.pfv", "18", "TCP 3.1 (unsupported parameter)", "H2CTermReq FES 6 FEI 8", ANY =>
         ("1", Act::Setup(|l, r| bad(l, right(r).u16(8, 1), Want::Term(&[(6, Some(8))])))),
         ("FFFFh", Act::Setup(|l, r| bad(l, right(r).u16(8, 0xffff), Want::Term(&[(6, Some(8))]))));
-    "icresp.maxh2cdata", "18", "TCP 3.6.2.3", "H2CTermReq FES 1 or FES 6, FEI 12: MAXH2CDATA 0, no multiple of 4", ANY =>
+    "icresp.maxh2cdata", "16", "TCP 3.6.2.3", "H2CTermReq FES 1 or FES 6, FEI 12: MAXH2CDATA 0, no multiple of 4", ANY =>
         ("0", Act::Setup(|l, r| bad(l, right(r).u32(12, 0), Want::Term(&[(1, Some(12)), (6, Some(12))])))),
         ("4097", Act::Setup(|l, r| bad(l, right(r).u32(12, 4097), Want::Term(&[(1, Some(12)), (6, Some(12))]))));
     "icresp.type", "18", "TCP 3.1, 3.3", "a H2CTermReq or the end: another PDU instead of the ICResp", ANY =>
@@ -106,10 +106,11 @@ fn connects(l: &mut Link) -> Outcome {
     }
 }
 
-/// A bounded wait: 30 s, which no host's handshake should take.
+/// A bounded wait: ten times what an answer may take, which no host's handshake
+/// should.
 fn gives_up(l: &mut Link) -> Outcome {
     let start = std::time::Instant::now();
-    match l.next(std::time::Duration::from_secs(30)) {
+    match l.next(10 * l.patience()) {
         Seen::End(End::Closed | End::Reset) => {
             Ok(format!("the end after {} s", start.elapsed().as_secs()))
         }

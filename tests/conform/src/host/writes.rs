@@ -33,7 +33,7 @@ cases! {
     "r2t.wrap", "63", "TCP 3.3.2.2, 3.6.2.4 (F2)", "H2CTermReq FES 4, and no byte outside the buffer: R2TO + R2TL that wraps 2^32", ANY =>
         ("to 0", Act::Command(|_, l, c| wrap(l, c, 512, 0))),
         ("to 512", Act::Command(|_, l, c| wrap(l, c, 1024, 512)));
-    "r2t.zero", "63", "TCP 3.6.2.10", "H2CTermReq FES 1 FEI 16, FES 2 or FES 4: R2TL 0", ANY =>
+    "r2t.zero", "64", "TCP 3.6.2.10", "H2CTermReq FES 1 FEI 16, FES 2 or FES 4: R2TL 0", ANY =>
         ("zero", Act::Command(|_, l, c| on_write(l, c, |l, c| l.r2t(c.cid(), 1, 0, 0), Want::Term(&[(1, Some(16)), (2, None), (4, None)]))));
     "r2t.limit", "59", "TCP 3.3.2.2", "H2CTermReq FES 5, or every R2T answered in order: more R2Ts than MAXR2T at once", ANY =>
         ("at once", Act::Command(|_, l, c| limit(l, c)));

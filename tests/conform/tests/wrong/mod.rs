@@ -2,27 +2,42 @@
 // Copyright (c) 2026 The nvmf-rs authors
 
 //! A peer that is wrong on purpose: a relay to one that is right, which spoils
-//! one thing that this one says.
+//! one thing that this one says, or takes something from it.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rawpeer::crc::crc32c;
 use rawpeer::pdu::{Raw, flag, kind};
 use rawpeer::peer::{End, Peer};
 
+/// What is wrong with the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The thing with this number that it says, counted from 1.
+    Thing(usize),
+    /// It has so many slots for connections and never gives one back.
+    Slots(usize),
+    /// It never ends a connection.
+    Endless,
+    /// Nor does it say that a connection is over.
+    Patient,
+}
+
 /// What the relay counts and spoils.
-#[derive(Default)]
 struct State {
     /// Things that the peer has said.
     said: AtomicUsize,
     /// Connections that were there before `spoil` do not count.
     epoch: AtomicUsize,
-    /// Which of them is spoiled, counted from 1; 0: none.
-    spoiled: AtomicUsize,
+    /// Connections that came since.
+    came: AtomicUsize,
+    fault: Mutex<Fault>,
     stop: AtomicBool,
 }
 
@@ -40,15 +55,30 @@ impl Wrong {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = listener.local_addr().expect("bound");
         listener.set_nonblocking(true).expect("a socket");
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            said: AtomicUsize::new(0),
+            epoch: AtomicUsize::new(0),
+            came: AtomicUsize::new(0),
+            fault: Mutex::new(Fault::None),
+            stop: AtomicBool::new(false),
+        });
         let s = state.clone();
         let thread = std::thread::spawn(move || {
             let mut workers = Vec::new();
+            // Connections that have no slot, and when they came.
+            let mut silent = Vec::new();
             while !s.stop.load(Ordering::Acquire) {
                 let Ok((near, _)) = listener.accept() else {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 };
+                let epoch = s.epoch.load(Ordering::Acquire);
+                silent.retain(|(e, _)| *e == epoch);
+                let came = s.came.fetch_add(1, Ordering::AcqRel) + 1;
+                if matches!(s.fault(), Fault::Slots(n) if came > n) {
+                    silent.push((epoch, near));
+                    continue;
+                }
                 let Ok(far) = TcpStream::connect(to) else {
                     continue;
                 };
@@ -60,7 +90,6 @@ impl Wrong {
                 let (peer, tool) = (far, near);
                 let (p2, t2) = (peer.try_clone().expect("fd"), tool.try_clone().expect("fd"));
                 let st = s.clone();
-                let epoch = s.epoch.load(Ordering::Acquire);
                 workers.push(std::thread::spawn(move || plain(t2, p2)));
                 workers.push(std::thread::spawn(move || relay(&st, epoch, peer, tool)));
                 workers.retain(|w| !w.is_finished());
@@ -73,11 +102,17 @@ impl Wrong {
         }
     }
 
-    /// From now on the `n`-th thing is spoiled; 0: none.
-    pub fn spoil(&self, n: usize) {
+    /// From now on this is wrong.
+    pub fn spoil(&self, fault: Fault) {
         self.state.epoch.fetch_add(1, Ordering::AcqRel);
         self.state.said.store(0, Ordering::Release);
-        self.state.spoiled.store(n, Ordering::Release);
+        self.state.came.store(0, Ordering::Release);
+        *self.state.fault.lock().expect("no panic") = fault;
+    }
+
+    /// How many connections came since.
+    pub fn came(&self) -> usize {
+        self.state.came.load(Ordering::Acquire)
     }
 
     /// How many things the peer said since.
@@ -114,6 +149,10 @@ fn plain(mut from: TcpStream, mut to: TcpStream) {
 }
 
 impl State {
+    fn fault(&self) -> Fault {
+        *self.fault.lock().expect("no panic")
+    }
+
     /// The number of what a connection says; none if it is of an epoch that
     /// is over.
     fn count(&self, epoch: usize) -> usize {
@@ -131,7 +170,12 @@ fn relay(state: &State, epoch: usize, from: TcpStream, to: TcpStream) {
             Ok(p) => p,
             Err(e) => {
                 let n = state.count(epoch);
-                if n == state.spoiled.load(Ordering::Acquire) && e != End::Timeout {
+                let spoiled = match state.fault() {
+                    Fault::Thing(t) => t == n,
+                    Fault::Endless | Fault::Patient => true,
+                    Fault::None | Fault::Slots(_) => false,
+                };
+                if spoiled && e != End::Timeout {
                     // The end is withheld until the tool leaves.
                     let _ = to.read(&mut [0; 1]);
                     std::thread::sleep(Duration::from_millis(400));
@@ -141,10 +185,10 @@ fn relay(state: &State, epoch: usize, from: TcpStream, to: TcpStream) {
             }
         };
         let n = state.count(epoch);
-        let bytes = if n == state.spoiled.load(Ordering::Acquire) {
-            spoil(&r, bytes)
-        } else {
-            bytes
+        let bytes = match state.fault() {
+            Fault::Thing(t) if t == n => spoil(&r, bytes),
+            Fault::Patient if r.kind() == kind::C2H_TERM => continue,
+            _ => bytes,
         };
         if to.write_all(&bytes).is_err() {
             from.close_write();
