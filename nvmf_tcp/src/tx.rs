@@ -8,11 +8,12 @@
 use sys::conn::Conn;
 use sys::mbuf::Mbuf;
 use sys::sync::{Condvar, Mutex};
-use sys::time::stack_ok;
+use sys::time::{stack_ok, uptime_exact_us};
 use sys::xport::{CapList, CapRef};
 use sys::{CanSleep, Errno, Result, Wait};
 
-use crate::proto::{Burst, Role, Verdict};
+use crate::proto::Role;
+use crate::proto::burst::{Burst, HOLD_US, Verdict};
 use crate::qpair::Tcp;
 
 /// The worker waits for this much room before it sends part of a large chain.
@@ -125,7 +126,8 @@ impl Tx {
     pub fn burst_ends(&self, conn: &Conn, arrived: u32) {
         {
             let mut st = self.state.lock();
-            let verdict = st.burst.end(arrived);
+            let queued = st.queued;
+            let verdict = st.burst.end(arrived, queued, uptime_exact_us);
             if !self.is_due(&mut st, conn, verdict) {
                 return;
             }
@@ -152,7 +154,7 @@ impl Tx {
         match verdict {
             Verdict::Wait => false,
             Verdict::WaitWithAlarm => {
-                conn.set_alarm(st.burst.hold_us());
+                conn.set_alarm(HOLD_US);
                 false
             }
             Verdict::Send => st.queue.is_some() && st.sender == Sender::Idle && self.begin(st),

@@ -421,6 +421,13 @@ nvrs_uptime_us(void)
 	return (sbttous(getsbinuptime()));
 }
 
+uint64_t
+nvrs_uptime_exact_us(void)
+{
+
+	return (sbttous(sbinuptime()));
+}
+
 void
 nvrs_realtime(uint64_t *sec, uint32_t *nsec)
 {

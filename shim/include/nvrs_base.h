@@ -101,7 +101,8 @@ struct nvrs_thread *nvrs_thread_spawn(const char *name, void (*fn)(void *),
 void	nvrs_thread_join(struct nvrs_thread *t);
 
 /* Time. */
-uint64_t nvrs_uptime_us(void);					/* N */
+uint64_t nvrs_uptime_us(void);	/* N: as of the last tick */
+uint64_t nvrs_uptime_exact_us(void);				/* N */
 void	nvrs_realtime(uint64_t *sec, uint32_t *nsec);		/* N */
 void	nvrs_pause_ms(uint32_t ms);				/* S */
 

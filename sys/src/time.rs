@@ -6,10 +6,16 @@
 use crate::context::CanSleep;
 use crate::ffi;
 
-/// Microseconds since boot. Any context.
+/// Microseconds since boot, as of the last tick. Any context.
 pub fn uptime_us() -> u64 {
     // SAFETY: no preconditions.
     unsafe { ffi::nvrs_uptime_us() }
+}
+
+/// Microseconds since boot. Any context; reading the clock may take long.
+pub fn uptime_exact_us() -> u64 {
+    // SAFETY: no preconditions.
+    unsafe { ffi::nvrs_uptime_exact_us() }
 }
 
 /// Milliseconds since boot. Any context.

@@ -7,31 +7,22 @@
 //! that has nothing to wait for.
 //!
 //! * While the receive thread works through what arrived, whatever anybody sends waits for it to finish.
-//! * A controller then waits for the rest of the answers to the commands that arrived together. Whoever sends the last
-//!   one sends them all.
-//! * A host whose controller has enough to do collects commands, up to a third of what the controller has, or until
-//!   that answers something: a queue is then in about four parts, one on its way out, one back, and the rest being
-//!   worked on.
+//! * Then more is to be expected: on a controller an answer to each command that arrived, on a host a command in place
+//!   of each that ended.  What is sent waits until a share of that is there ([`super::pace`] finds the share that pays),
+//!   or until there is no more to come.
 //!
-//! Waiting ends with the alarm ([`Burst::hold_us`]) in any case, and where it was in vain it is tried less and less
-//! often.
+//! Waiting ends with the alarm ([`HOLD_US`]) in any case, and where it was in vain it is tried less and less often.
 #![forbid(unsafe_code)]
 
+use super::pace::Pace;
 use super::params::Role;
 
-/// How long a controller waits for the rest of its answers, in microseconds.
-const ANSWER_US: u32 = 200;
-/// The same for a host that waits for an answer: a tick, since setting a finer alarm costs as much as it saves, and
-/// answers come.
-const COLLECT_US: u32 = 1_000;
+/// How long something waits at most, in microseconds.
+pub const HOLD_US: u32 = 500;
 /// This many bytes are worth a call to the socket.
-const HOLD_BYTES: u32 = 48 << 10;
+const HOLD_BYTES: u32 = 128 << 10;
 /// Most PDUs that wait.
 const HOLD_PDUS: u32 = 32;
-/// A host collects this part of what its controller has.
-const SHARE: u32 = 3;
-/// Most commands that a host collects.
-const COLLECT_MAX: u32 = 16;
 /// Bursts are skipped up to this power of two after waiting in vain.
 const MISSES_MAX: u32 = 10;
 
@@ -42,19 +33,19 @@ pub enum Verdict {
     Send,
     /// It waits for somebody who will come.
     Wait,
-    /// It waits, and the alarm is to be set to [`Burst::hold_us`].
+    /// It waits, and the alarm is to be set to [`HOLD_US`].
     WaitWithAlarm,
 }
 
-/// What the receive thread does.
+/// What the receive thread does, and what is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It sleeps.
+    /// It sleeps, and nothing is to come.
     Quiet,
-    /// It works through what arrived.
-    Working,
-    /// It sleeps, and this many answers are still to come.
-    Answering { owed: u32 },
+    /// It works through what arrived; this much was still to come before.
+    Working { left: u32 },
+    /// It sleeps; `owed` are still to come, and `enough` may go before that.
+    Collecting { owed: u32, enough: u32 },
 }
 
 /// What changes the phase.
@@ -62,7 +53,7 @@ enum Phase {
 enum Event {
     Arrived,
     Turn,
-    Ended { owed: u32 },
+    Ended { owed: u32, enough: u32 },
     Expired,
 }
 
@@ -70,14 +61,18 @@ impl Phase {
     #[inline]
     fn next(self, event: Event) -> Self {
         match (self, event) {
-            (_, Event::Arrived) => Self::Working,
-            (_, Event::Ended { owed: 0 } | Event::Expired)
-            | (Self::Answering { owed: 0 | 1 }, Event::Turn) => Self::Quiet,
-            (_, Event::Ended { owed }) => Self::Answering { owed },
-            (Self::Answering { owed }, Event::Turn) => Self::Answering {
+            (Self::Collecting { owed, .. }, Event::Arrived) => Self::Working { left: owed },
+            (Self::Quiet, Event::Arrived) => Self::Working { left: 0 },
+            (Self::Working { .. }, Event::Arrived | Event::Turn) | (Self::Quiet, Event::Turn) => {
+                self
+            }
+            (_, Event::Ended { owed: 0, .. } | Event::Expired)
+            | (Self::Collecting { owed: 0 | 1, .. }, Event::Turn) => Self::Quiet,
+            (_, Event::Ended { owed, enough }) => Self::Collecting { owed, enough },
+            (Self::Collecting { owed, enough }, Event::Turn) => Self::Collecting {
                 owed: owed.saturating_sub(1),
+                enough,
             },
-            (Self::Quiet | Self::Working, Event::Turn) => self,
         }
     }
 }
@@ -86,19 +81,22 @@ impl Phase {
 #[derive(Debug)]
 pub struct Burst {
     role: Role,
-    /// An admin queue, where commands wait for events: nothing tells how much its controller has to do.
+    /// An admin queue, whose commands have little to do with each other.
     admin: bool,
     phase: Phase,
     /// Turns taken since the burst began.
     taken: u32,
+    /// Turns that are queued.
+    queued: u32,
     /// A host's commands that were not answered yet.
     open: u32,
     /// The alarm is set.
     armed: bool,
-    /// Times that waiting was in vain, in a row.
+    /// Times that waiting was in vain, less those that it was not.
     misses: u32,
     /// Bursts during which nothing waits for what is not there yet.
     skip: u32,
+    pace: Pace,
 }
 
 impl Burst {
@@ -109,19 +107,15 @@ impl Burst {
             admin,
             phase: Phase::Quiet,
             taken: 0,
+            queued: 0,
             open: 0,
             armed: false,
             misses: 0,
             skip: 0,
-        }
-    }
-
-    /// How long what waits may wait, in microseconds.
-    #[inline]
-    pub fn hold_us(&self) -> u32 {
-        match self.role {
-            Role::Host => COLLECT_US,
-            Role::Controller => ANSWER_US,
+            pace: Pace::new(match role {
+                Role::Host => 2,
+                Role::Controller => 3,
+            }),
         }
     }
 
@@ -137,38 +131,44 @@ impl Burst {
     pub fn sent(&mut self, turn: bool, pdus: u32, bytes: u32) -> Verdict {
         if turn {
             self.taken = self.taken.saturating_add(1);
+            self.queued = self.queued.saturating_add(1);
             self.open = self.open.saturating_add(1);
             self.phase = self.phase.next(Event::Turn);
         }
         if pdus >= HOLD_PDUS || bytes >= HOLD_BYTES {
             return Verdict::Send;
         }
-        match self.phase {
-            Phase::Working => Verdict::Wait,
-            // What was sent meanwhile has stopped the alarm.
-            Phase::Answering { .. } => self.alarm(),
-            Phase::Quiet => self.collect(pdus),
-        }
+        self.judge(pdus)
     }
 
-    /// The receive thread has worked through `arrived` commands, or ends of commands.
+    /// The receive thread has worked through `arrived` commands, or ends of commands; `pdus` are queued. `clock` tells
+    /// microseconds.
     #[inline]
-    pub fn end(&mut self, arrived: u32) -> Verdict {
-        let owed = match self.role {
+    pub fn end(&mut self, arrived: u32, pdus: u32, clock: impl FnOnce() -> u64) -> Verdict {
+        let left = match (self.role, self.phase) {
+            (Role::Host, Phase::Working { left }) => left,
+            (Role::Controller, _) | (Role::Host, Phase::Quiet | Phase::Collecting { .. }) => 0,
+        };
+        let expected = left.saturating_add(arrived);
+        let owed = expected.saturating_sub(self.taken);
+        let whole = match self.role {
             Role::Host => {
                 self.open = self.open.saturating_sub(arrived);
-                0
+                self.open.saturating_add(owed)
             }
-            // A single answer has nothing to go with.
-            Role::Controller if arrived < 2 || self.skip != 0 || self.admin => 0,
-            Role::Controller => arrived.saturating_sub(self.taken),
+            Role::Controller => expected,
         };
-        self.phase = self.phase.next(Event::Ended { owed });
-        self.skip = self.skip.saturating_sub(1);
-        match owed {
-            0 => Verdict::Send,
-            _ => self.alarm(),
+        // One alone waits for nobody: it tells nothing about waiting.
+        if whole > 1 {
+            self.pace.ended(arrived, clock);
         }
+        let enough = self.pace.share().of(whole);
+        self.phase = self.phase.next(match self.skip != 0 || self.admin {
+            true => Event::Ended { owed: 0, enough },
+            false => Event::Ended { owed, enough },
+        });
+        self.skip = self.skip.saturating_sub(1);
+        self.judge(pdus)
     }
 
     /// The alarm went off.
@@ -184,33 +184,24 @@ impl Burst {
     /// What is queued is sent. True: the alarm is to be stopped.
     #[inline]
     pub fn flushed(&mut self) -> bool {
+        self.queued = 0;
         let armed = core::mem::take(&mut self.armed);
         if armed {
-            self.misses = 0;
+            self.misses = self.misses.saturating_sub(1);
         }
         armed
     }
 
-    /// A host's commands wait for more of them.
     #[inline]
-    fn collect(&mut self, pdus: u32) -> Verdict {
-        let enough = match self.role {
-            Role::Host => (self.open.saturating_sub(pdus) / SHARE).min(COLLECT_MAX),
-            Role::Controller => 0,
-        };
-        if pdus >= enough || self.skip != 0 || self.admin {
-            Verdict::Send
-        } else {
-            self.alarm()
-        }
-    }
-
-    #[inline]
-    fn alarm(&mut self) -> Verdict {
-        if core::mem::replace(&mut self.armed, true) {
-            Verdict::Wait
-        } else {
-            Verdict::WaitWithAlarm
+    fn judge(&mut self, pdus: u32) -> Verdict {
+        match self.phase {
+            Phase::Working { .. } => Verdict::Wait,
+            Phase::Quiet => Verdict::Send,
+            Phase::Collecting { enough, .. } if self.queued >= enough => Verdict::Send,
+            // Nothing is there that could be late.
+            Phase::Collecting { .. } if pdus == 0 => Verdict::Wait,
+            Phase::Collecting { .. } if core::mem::replace(&mut self.armed, true) => Verdict::Wait,
+            Phase::Collecting { .. } => Verdict::WaitWithAlarm,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! * [`params`]: what a handoff says, checked;
 //! * [`pdu`]: one header, checked; [`fault`]: what is wrong with it;
 //! * [`rx`]: the receive state machine, fed with bytes in pieces of any size;
-//! * [`burst`]: when to send;
+//! * [`burst`]: when to send; [`pace`]: how much together;
 //! * [`transfer`]: data of one command on the host; [`ttag`]: requested data on the controller;
 //! * [`segment`]: PDUs to send; [`sgl`]: the data pointer of a command capsule.
 //!
@@ -15,6 +15,7 @@
 
 pub mod burst;
 pub mod fault;
+pub mod pace;
 pub mod params;
 pub mod pdu;
 pub mod rx;

@@ -33,6 +33,8 @@ struct Queue {
     working: bool,
     /// The alarm is set.
     alarm: bool,
+    /// Microseconds.
+    clock: u64,
 }
 
 impl Queue {
@@ -74,6 +76,7 @@ pub fn run(bytes: &[u8]) {
         bytes: 0,
         working: false,
         alarm: false,
+        clock: 0,
     };
     while !input.is_empty() {
         let op = input.byte() % 5;
@@ -85,7 +88,9 @@ pub fn run(bytes: &[u8]) {
             }
             op::END if q.working => {
                 q.working = false;
-                q.burst.end(u32::from(input.byte() % 16))
+                q.clock += 3_000;
+                let clock = q.clock;
+                q.burst.end(u32::from(input.byte() % 16), q.pdus, || clock)
             }
             op::TURN | op::OTHER => {
                 q.pdus += 1;

@@ -24,7 +24,7 @@ same! {
         nvrs_task_alloc nvrs_task_free nvrs_task_enqueue nvrs_task_drain
         nvrs_callout_alloc nvrs_callout_free nvrs_callout_arm nvrs_callout_stop
         nvrs_callout_drain nvrs_thread_spawn nvrs_thread_join;
-    time: nvrs_uptime_us nvrs_realtime nvrs_pause_ms nvrs_curcpu nvrs_maxcpus nvrs_stack_ok;
+    time: nvrs_uptime_us nvrs_uptime_exact_us nvrs_realtime nvrs_pause_ms nvrs_curcpu nvrs_maxcpus nvrs_stack_ok;
     console: nvrs_print nvrs_panic;
     crc: nvrs_crc32c;
     nv: nvrs_nv_create nvrs_nv_destroy nvrs_nv_clone nvrs_nv_error nvrs_nv_bool

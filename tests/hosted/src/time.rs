@@ -24,6 +24,11 @@ pub(crate) unsafe extern "C" fn nvrs_uptime_us() -> u64 {
 }
 
 #[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_uptime_exact_us() -> u64 {
+    now_us()
+}
+
+#[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_realtime(sec: *mut u64, nsec: *mut u32) {
     let t = match sched::now_us() {
         // Some time in 2026.

@@ -7,66 +7,66 @@
 use super::Verdict::{Send, Wait, WaitWithAlarm};
 use super::*;
 
-/// A host with `n` commands at its controller, none of which waited.
-fn host(n: u32) -> Burst {
+/// A clock that stands still: no share is tried but the first.
+fn never() -> u64 {
+    0
+}
+
+/// A host with `n` commands at its controller, which answers `ends` of them together.
+fn host(n: u32, ends: u32) -> Burst {
     let mut b = Burst::new(Role::Host, false);
     for _ in 0..n {
-        b.skip = 1;
-        assert_eq!(b.sent(true, 1, 72), Send);
-        b.flushed();
+        assert_eq!(b.sent(true, 1, 72), Send, "nothing has ended");
+        assert!(!b.flushed());
     }
-    b.skip = 0;
+    b.begin();
+    assert_eq!(b.end(ends, 0, never), Wait, "nothing is there to be sent");
     b
 }
 
 #[test]
 fn a_lone_command_is_sent_at_once() {
-    for open in 0..SHARE {
-        let mut b = host(open);
-        assert_eq!(b.sent(true, 1, 72), Send, "{open} at the controller");
+    for open in 1..64 {
+        let mut b = host(open, 1);
+        assert_eq!(b.sent(true, 1, 72), Send, "in place of one of {open}");
     }
 }
 
 #[test]
-fn a_busy_controller_lets_a_host_collect_a_third() {
-    let mut b = host(31);
+fn a_host_waits_for_commands_in_place_of_those_that_ended() {
+    let mut b = host(32, 8);
     assert_eq!(b.sent(true, 1, 72), WaitWithAlarm);
-    for n in 2..10 {
+    for n in 2..8 {
         assert_eq!(b.sent(true, n, 72 * n), Wait, "{n}");
     }
-    assert_eq!(b.sent(true, 10, 720), Send);
+    assert_eq!(b.sent(true, 8, 720), Send);
     assert!(b.flushed());
     assert!(!b.flushed(), "stopped once");
+    assert_eq!(b.sent(true, 1, 72), Send, "all have come");
+}
+
+#[test]
+fn what_a_host_waits_for_adds_up() {
+    let mut b = host(32, 2);
+    assert_eq!(b.sent(true, 1, 72), WaitWithAlarm, "one of two");
+    b.begin();
+    assert_eq!(b.sent(true, 2, 144), Wait, "two of four, while at work");
+    assert_eq!(b.end(2, 2, never), Wait, "the alarm is set");
+    assert_eq!(b.sent(true, 3, 216), Wait);
+    assert_eq!(b.sent(true, 4, 288), Send);
 }
 
 #[test]
 fn an_admin_queue_waits_for_no_event() {
-    let mut b = Burst::new(Role::Host, true);
-    for n in 0..64 {
-        assert_eq!(b.sent(true, 1, 72), Send, "after {n} event requests");
+    for role in [Role::Host, Role::Controller] {
+        let mut b = Burst::new(role, true);
+        for n in 0..64 {
+            assert_eq!(b.sent(true, 1, 72), Send, "after {n} event requests");
+        }
+        b.begin();
+        assert_eq!(b.end(4, 0, never), Send);
+        assert_eq!(b.sent(true, 1, 24), Send);
     }
-    let mut b = Burst::new(Role::Controller, true);
-    b.begin();
-    assert_eq!(b.end(4), Send);
-    assert_eq!(b.sent(true, 1, 24), Send);
-}
-
-#[test]
-fn never_more_than_the_cap_is_collected() {
-    let mut b = host(500);
-    for n in 1..COLLECT_MAX {
-        assert_ne!(b.sent(true, n, 72 * n), Send, "{n}");
-    }
-    assert_eq!(b.sent(true, COLLECT_MAX, 72 * COLLECT_MAX), Send);
-}
-
-#[test]
-fn an_answer_sends_what_was_collected() {
-    let mut b = host(9);
-    assert_eq!(b.sent(true, 1, 72), WaitWithAlarm);
-    b.begin();
-    assert_eq!(b.sent(true, 2, 144), Wait);
-    assert_eq!(b.end(2), Send);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn all_wait_for_a_thread_at_work() {
         b.begin();
         assert_eq!(b.sent(true, 1, 24), Wait);
         assert_eq!(b.sent(false, 2, 48), Wait);
-        assert_eq!(b.end(1), Send);
+        assert_eq!(b.end(1, 2, never), Send);
     }
 }
 
@@ -96,7 +96,7 @@ fn the_last_answer_takes_the_others_along() {
     let mut b = Burst::new(Role::Controller, false);
     b.begin();
     assert_eq!(b.sent(true, 1, 24), Wait, "one while at work");
-    assert_eq!(b.end(4), WaitWithAlarm);
+    assert_eq!(b.end(4, 1, never), WaitWithAlarm);
     assert_eq!(b.sent(true, 2, 48), Wait);
     assert_eq!(b.sent(false, 3, 4096), Wait, "data ends no command");
     assert_eq!(b.sent(true, 4, 4120), Wait);
@@ -109,9 +109,9 @@ fn the_last_answer_takes_the_others_along() {
 fn much_data_between_answers_does_not_strand_the_next() {
     let mut b = Burst::new(Role::Controller, false);
     b.begin();
-    assert_eq!(b.end(4), WaitWithAlarm);
+    assert_eq!(b.end(4, 0, never), Wait);
     assert_eq!(b.sent(true, 1, HOLD_BYTES), Send);
-    assert!(b.flushed());
+    assert!(!b.flushed(), "no alarm is set for nothing");
     assert_eq!(b.sent(true, 1, 24), WaitWithAlarm);
     assert_eq!(b.sent(true, 2, 48), Wait);
 }
@@ -120,42 +120,61 @@ fn much_data_between_answers_does_not_strand_the_next() {
 fn a_single_command_is_answered_at_once() {
     let mut b = Burst::new(Role::Controller, false);
     b.begin();
-    assert_eq!(b.end(1), Send);
+    assert_eq!(b.end(1, 0, never), Wait);
     assert_eq!(b.sent(true, 1, 24), Send);
 }
 
 #[test]
 fn waiting_in_vain_is_tried_less_often() {
-    let mut b = Burst::new(Role::Controller, false);
-    let mut waits = 0;
-    for _ in 0..4096 {
-        b.begin();
-        if b.end(3) == WaitWithAlarm {
-            waits += 1;
-            b.expired();
-            assert_eq!(b.sent(true, 1, 24), Send, "after the alarm nothing waits");
+    for role in [Role::Host, Role::Controller] {
+        let mut b = Burst::new(role, false);
+        let mut waits = 0;
+        for _ in 0..4096 {
+            b.begin();
+            b.end(3, 0, never);
+            if b.sent(true, 1, 24) == WaitWithAlarm {
+                waits += 1;
+                b.expired();
+                assert_eq!(b.sent(true, 1, 24), Send, "after the alarm nothing waits");
+            }
             b.flushed();
         }
+        assert!((2..16).contains(&waits), "{role:?}: {waits}");
     }
-    assert!((2..16).contains(&waits), "{waits}");
 }
 
 #[test]
-fn success_restores_confidence() {
-    let mut b = host(31);
-    assert_eq!(b.sent(true, 1, 72), WaitWithAlarm);
-    b.expired();
-    assert_eq!(b.sent(true, 1, 72), Send);
-    for _ in 0..2 {
+fn success_restores_confidence_step_by_step() {
+    let mut b = Burst::new(Role::Controller, false);
+    b.misses = 2;
+    for left in [1, 0, 0] {
         b.begin();
-        b.end(0);
+        b.end(2, 0, never);
+        assert_eq!(b.sent(true, 1, 24), WaitWithAlarm);
+        assert_eq!(b.sent(true, 2, 48), Send);
+        assert!(b.flushed());
+        assert_eq!(b.misses, left);
     }
-    assert_eq!(b.sent(true, 1, 72), WaitWithAlarm);
-    for n in 2..11 {
-        b.sent(true, n, 72 * n);
+}
+
+/// A share that pays is found: here a clock that runs slower the more waits.
+#[test]
+fn the_pace_is_set_by_what_ends() {
+    let mut b = Burst::new(Role::Controller, false);
+    let (mut now, mut held) = (0, 0);
+    for round in 0..100_000 {
+        b.begin();
+        b.end(4, 0, || now);
+        let waited = b.sent(true, 1, 24) != Send;
+        b.flushed();
+        for _ in 0..3 {
+            b.sent(true, 1, 24);
+            b.flushed();
+        }
+        now += if waited { 400 } else { 100 };
+        held += u32::from(waited && round > 50_000);
     }
-    assert!(b.flushed());
-    assert_eq!(b.misses, 0);
+    assert!(held < 5_000, "waited {held} times of 50,000");
 }
 
 /// Whatever happens, what waits has somebody to send it: the thread at work, or the alarm.
@@ -165,6 +184,7 @@ fn nothing_waits_without_a_waker() {
     for role in [Role::Host, Role::Controller] {
         let mut b = Burst::new(role, false);
         let (mut queued, mut working, mut alarm) = (0, false, false);
+        let mut now = 0;
         for _ in 0..100_000 {
             let verdict = match rng.below(8) {
                 0 | 1 if !working => {
@@ -174,7 +194,8 @@ fn nothing_waits_without_a_waker() {
                 }
                 2 | 3 if working => {
                     working = false;
-                    b.end(rng.below(5) as u32)
+                    now += 4_000;
+                    b.end(rng.below(5) as u32, queued, || now)
                 }
                 4 if alarm && !working => {
                     alarm = false;
