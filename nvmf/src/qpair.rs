@@ -15,8 +15,9 @@ use crate::name::Name;
 use crate::node::NodeBio;
 use crate::proto::handoff::Queue;
 use crate::proto::keepalive::KeepAlive;
-use crate::proto::slots::{CidError, Class, Cqe, Entry, Finished, Progress, Shape, Table, cqe_cid};
-use crate::proto::status::DataOutcome;
+use crate::proto::slots::{
+    CidError, Class, Cqe, Entry, Finished, Progress, Shape, Storage, Table, Transfer, cqe_cid,
+};
 use crate::proto::timeout::Deadline;
 use crate::sim;
 use crate::sync::SyncCommand;
@@ -76,8 +77,23 @@ pub enum Refused {
 struct Payload {
     capsule: Option<Capsule>,
     request: Request,
-    len: usize,
-    read: bool,
+}
+
+// 16 of them are a kilobyte, and 127 fit in eight.
+const _: () = assert!(size_of::<Entry<Payload>>() <= 64);
+
+/// Slots that an I/O queue begins with.
+const FIRST_SLOTS: u32 = 16;
+
+impl Storage<Payload> for KVec<Entry<Payload>> {
+    fn grow(&mut self, len: usize) -> bool {
+        let more = len.saturating_sub(self.len());
+        if self.reserve(more, Wait::NoWait).is_err() {
+            return false;
+        }
+        while self.len() < len && self.push(Entry::default()).is_ok() {}
+        true
+    }
 }
 
 type Slots = Table<Payload, KVec<Entry<Payload>>>;
@@ -159,7 +175,12 @@ impl HostQpair {
             flow_control: setup.queue.flow_control,
         };
         let count = shape.slots() as usize;
-        let table = Table::new(KVec::filled(count, wait, |_| Entry::default())?, &shape);
+        let first = match setup.index {
+            // Its kinds of commands must not starve one another.
+            None => count,
+            Some(_) => count.min(FIRST_SLOTS as usize),
+        };
+        let table = Table::new(KVec::filled(first, wait, |_| Entry::default())?, &shape);
         let name = match setup.index {
             None => Name::new(format_args!("admin queue")),
             Some(i) => Name::new(format_args!("I/O queue {i}")),
@@ -246,22 +267,22 @@ impl HostQpair {
             class,
             deadline,
         } = cmd;
-        let (len, read) = match &data {
-            Some((md, write)) => (md.len(), !write),
-            None => (0, false),
+        let transfer = match &data {
+            Some((_, true)) => Some(Transfer::Write),
+            // More than that is refused below.
+            Some((md, false)) => Some(Transfer::Read(u32::try_from(md.len()).unwrap_or(u32::MAX))),
+            None => None,
         };
         let payload = Payload {
             capsule: None,
             request,
-            len,
-            read,
         };
         let cid = {
             let mut st = this.state.lock();
             let refused = if st.down {
                 Some((payload, true))
             } else {
-                match st.table.allocate(class, data.is_some(), deadline, payload) {
+                match st.table.allocate(class, transfer, deadline, payload) {
                     Ok(cid) => {
                         this.publish(&st.table);
                         sqe.cid = cid.into();
@@ -316,7 +337,7 @@ impl HostQpair {
                 this.ctrl.name(),
                 e.code()
             );
-            if len != 0 {
+            if transfer.is_some() {
                 capsule.abort_data(Errno::ECONNABORTED);
             }
             this.failed();
@@ -602,12 +623,8 @@ impl IoOwner for HostQpair {
             return;
         };
         let mut st = this.state.lock();
-        let Some(payload) = st.table.payload(cid) else {
-            return;
-        };
         let code = error.map_or(0, Errno::code);
-        let outcome = DataOutcome::judge(payload.read, payload.len, xfered, code);
-        let step = owned(st.table.data(cid, outcome));
+        let step = owned(st.table.data(cid, xfered, code));
         drop(st);
         match step {
             Step::Finished(f) => Self::complete(&this, f, false),

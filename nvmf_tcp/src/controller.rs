@@ -5,6 +5,8 @@
 //! is sent.
 #![forbid(unsafe_code)]
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use sys::conn::Conn;
 use sys::crc::digest;
 use sys::ffi::{NVRS_MORE, NVRS_SUCCESS_SENT};
@@ -105,7 +107,13 @@ struct Requests {
 /// What a controller's queue pair keeps.
 pub struct Controller {
     requests: Mutex<Requests>,
+    /// Slots of the table, and the most that it may have.
+    slots: AtomicU32,
+    most: u32,
 }
+
+/// Slots that a table begins with: a kilobyte of them.
+const FIRST_SLOTS: usize = 1024 / size_of::<Slot<Pending>>();
 
 fn sqe_of(cap: &CapsuleObj<Tcp>) -> Option<&Sqe> {
     Sqe::ref_from_bytes(cap.qe()).ok()
@@ -138,14 +146,54 @@ impl Controller {
     /// No requests.
     #[inline(never)]
     pub fn new(p: &Params, wait: Wait<'_>) -> Result<Self> {
-        let slots = KVec::filled(p.request_slots(), wait, |_| Slot::new())?;
+        let most = p.request_slots();
+        let count = most.min(FIRST_SLOTS);
+        let slots = KVec::filled(count, wait, |_| Slot::new())?;
         let requests = Requests {
             table: KBox::new(Ttags::new(slots, p), wait)?,
             closed: false,
         };
         Ok(Controller {
             requests: Mutex::new(c"nvmf/tcp rx buffers", requests, wait)?,
+            slots: AtomicU32::new(count as u32),
+            most: most as u32,
         })
+    }
+
+    fn may_grow(&self) -> bool {
+        self.slots.load(Ordering::Relaxed) < self.most
+    }
+
+    /// Makes the table large enough for `wanted` requests, as far as it may be.
+    #[cold]
+    fn grow(&self, wanted: u32, wait: Wait<'_>) -> Result<()> {
+        let mut count = self.slots.load(Ordering::Relaxed).max(1);
+        while count < wanted.min(self.most) {
+            count = count.saturating_mul(2).min(self.most);
+        }
+        let larger = KVec::filled(count as usize, wait, |_| Slot::new())?;
+        let unused = self.requests.lock().table.grow(larger);
+        drop(unused);
+        self.slots.fetch_max(count, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Asks the host for data; gives `pending` back if that is not possible.
+    fn request(
+        &self,
+        cid: u16,
+        offset: u32,
+        len: u32,
+        pending: Pending,
+    ) -> core::result::Result<Option<R2tOut>, (Errno, Pending)> {
+        let mut requests = self.requests.lock();
+        if requests.closed {
+            return Err((Errno::ECONNABORTED, pending));
+        }
+        requests
+            .table
+            .request(cid, offset, len, pending)
+            .map_err(|pending| (Errno::EBUSY, pending))
     }
 
     /// Passes a command to the controller.
@@ -159,6 +207,12 @@ impl Controller {
         let cap = qp
             .new_capsule(sqe.as_bytes(), true, sleep.into())
             .map_err(End::Failed)?;
+        // Here is where to wait for memory: a command that was accepted finds
+        // a slot for its data.
+        if cap.population() > self.slots.load(Ordering::Relaxed) && self.may_grow() {
+            self.grow(cap.population(), sleep.into())
+                .map_err(End::Failed)?;
+        }
         if let Some(p) = payload {
             // A fresh capsule has none.
             let _ = cap.shared.payload.set(p);
@@ -216,16 +270,16 @@ impl Controller {
             _cap: cap.clone(),
             io: Some(io),
         };
-        let asked = {
-            let mut requests = self.requests.lock();
-            if requests.closed {
-                Err((Errno::ECONNABORTED, pending))
-            } else {
-                requests
-                    .table
-                    .request(cid, offset, len, pending)
-                    .map_err(|p| (Errno::EBUSY, p))
+        let asked = match self.request(cid, offset, len, pending) {
+            // Its data is asked for in several parts.
+            Err((Errno::EBUSY, pending)) if self.may_grow() => {
+                let wanted = self.slots.load(Ordering::Relaxed).saturating_add(1);
+                match self.grow(wanted, Wait::NoWait) {
+                    Ok(()) => self.request(cid, offset, len, pending),
+                    Err(e) => Err((e, pending)),
+                }
             }
+            asked => asked,
         };
         match asked {
             Ok(Some(r2t)) => send_r2t(qp, &r2t),

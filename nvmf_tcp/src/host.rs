@@ -20,8 +20,8 @@ use crate::proto::{Params, PduError, Transfer, sgl};
 use crate::qpair::{Qp, Tcp};
 use crate::receiver::End;
 
-/// CIDs beyond the queue's size that a host may use: for Asynchronous Event
-/// Requests, which must not keep other commands from the admin queue.
+/// CIDs beyond its size that a host may use on the admin queue: for Asynchronous
+/// Event Requests, which must not keep other commands from it.
 const EXTRA_CIDS: usize = 64;
 /// H2CData PDUs are handed to the socket in portions of about this many bytes.
 const BATCH: u32 = 256 << 10;
@@ -45,7 +45,8 @@ impl Host {
     /// No commands.
     #[inline(never)]
     pub fn new(p: &Params, wait: Wait<'_>) -> Result<Self> {
-        let cids = (p.qsize as usize + EXTRA_CIDS).min(1 << 16);
+        let extra = if p.admin { EXTRA_CIDS } else { 0 };
+        let cids = (p.qsize as usize + extra).min(1 << 16);
         Ok(Host {
             slots: KVec::filled(cids, wait, |_| ActiveSlot::new())?,
         })

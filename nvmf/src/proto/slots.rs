@@ -11,6 +11,7 @@
 
 use super::status::{ABORTED_BY_HOST, DataOutcome};
 use super::timeout::Deadline;
+use core::marker::PhantomData;
 use core::ops::DerefMut;
 
 /// The most commands outstanding on one queue, however large the queue is.
@@ -59,12 +60,15 @@ pub enum Class {
     Event,
 }
 
-/// What a command still waits for.
+/// What becomes of a command's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Awaited {
-    submitter: bool,
-    response: bool,
-    data: bool,
+enum Data {
+    /// The transport has it.
+    Awaited,
+    /// As [`DataOutcome`].
+    Complete,
+    Short,
+    Failed,
 }
 
 #[derive(Debug)]
@@ -73,17 +77,51 @@ enum State<T> {
     Active(Active<T>),
 }
 
+/// A command. A queue keeps many of these, so they are no larger than they must be.
 #[derive(Debug)]
 struct Active<T> {
     class: Class,
-    awaited: Awaited,
-    cqe: Cqe,
-    data: DataOutcome,
-    deadline: Deadline,
+    /// The submitter is still busy with it.
+    submitter: bool,
+    /// Neither has the response arrived, nor has the host given the command up.
+    response: bool,
+    data: Data,
+    /// Bytes that must arrive, while data is awaited; then the errno, if it failed.
+    number: u32,
+    /// The deadline, while the response is awaited; then the completion queue entry.
+    answer: [u64; 2],
     payload: T,
 }
 
-/// One slot; a table borrows its storage from the caller.
+impl<T> Active<T> {
+    fn is_done(&self) -> bool {
+        !(self.submitter || self.response || self.data == Data::Awaited)
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        let [deadline, _] = self.answer;
+        self.response.then_some(Deadline::from_raw(deadline))
+    }
+
+    fn respond(&mut self, cqe: Cqe) {
+        self.response = false;
+        self.answer = zerocopy::transmute!(cqe);
+    }
+
+    fn finish(self) -> Finished<T> {
+        Finished {
+            payload: self.payload,
+            cqe: zerocopy::transmute!(self.answer),
+            data: match self.data {
+                Data::Awaited | Data::Complete => DataOutcome::Complete,
+                Data::Short => DataOutcome::Short,
+                Data::Failed => DataOutcome::Failed(self.number as i32),
+            },
+        }
+    }
+}
+
+/// One slot.
 #[derive(Debug)]
 pub struct Entry<T>(State<T>);
 
@@ -91,6 +129,21 @@ impl<T> Default for Entry<T> {
     fn default() -> Self {
         Self(State::Free { next: None })
     }
+}
+
+/// Where a table keeps its slots.
+pub trait Storage<T>: DerefMut<Target = [Entry<T>]> {
+    /// Adds slots, so that there are `len`; false if there is no memory for them.
+    fn grow(&mut self, len: usize) -> bool;
+}
+
+/// Data that goes with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// To the controller.
+    Write,
+    /// From the controller, that many bytes.
+    Read(u32),
 }
 
 /// A finished command.
@@ -157,45 +210,54 @@ impl Shape {
 }
 
 /// The slots of a queue.
+///
+/// A queue that is little used has few slots. When more than half of them are in use, their number doubles, up to what
+/// the queue's size allows.
 #[derive(Debug)]
-pub struct Table<T, V: DerefMut<Target = [Entry<T>]>> {
-    slots: V,
+pub struct Table<T, S: Storage<T>> {
+    slots: S,
     /// The free slots as a list in the order in which they became free. A controller may still be busy with its own
     /// records of a command when we hear of its end: the longer an identifier rests, the less it conflicts.
     free: Option<u16>,
     last_free: Option<u16>,
     free_normal: u32,
     free_events: u32,
+    /// There was no memory for more slots when the last one was needed: a command has to end first.
+    starved: bool,
+    limit: u32,
     entries: u32,
     flow_control: bool,
     sq_head: u32,
     sq_tail: u32,
     commands: u64,
+    _payload: PhantomData<T>,
 }
 
-impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
-    /// A table over `slots`, whose length is [`Shape::slots`].
-    pub fn new(mut slots: V, shape: &Shape) -> Self {
-        let count = slots.len();
-        for (i, entry) in slots.iter_mut().enumerate() {
-            let next = u16::try_from(i + 1).ok().filter(|_| i + 1 < count);
-            *entry = Entry(State::Free { next });
-        }
-        Self {
+impl<T, S: Storage<T>> Table<T, S> {
+    /// A table over `slots`, some or all of [`Shape::slots`].
+    pub fn new(slots: S, shape: &Shape) -> Self {
+        let mut table = Self {
             slots,
-            free: (count != 0).then_some(0),
-            last_free: u16::try_from(count).ok().and_then(|n| n.checked_sub(1)),
+            free: None,
+            last_free: None,
             free_normal: shape.normal_slots(),
             free_events: shape.events,
+            starved: false,
+            limit: shape.slots(),
             entries: shape.entries.max(1),
             flow_control: shape.flow_control,
             sq_head: shape.sqhd,
             sq_tail: shape.sqtail,
             commands: 0,
+            _payload: PhantomData,
+        };
+        for cid in 0..table.count() {
+            table.append(cid);
         }
+        table
     }
 
-    /// Number of slots: identifiers are below it.
+    /// Slots at present.
     pub fn count(&self) -> u16 {
         u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
     }
@@ -207,7 +269,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
 
     /// Whether an ordinary command would find a slot.
     pub fn has_room(&self) -> bool {
-        self.free_normal != 0
+        self.free_normal != 0 && !self.starved
     }
 
     /// Submission queue head.
@@ -232,18 +294,41 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
         }
     }
 
+    fn is_tight(&self) -> bool {
+        let used = self
+            .limit
+            .saturating_sub(self.free_normal + self.free_events);
+        let count = u32::from(self.count());
+        used >= count / 2 && count < self.limit
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let old = self.count();
+        let wanted = (self.slots.len() * 2).min(self.limit as usize);
+        if self.slots.grow(wanted) {
+            for cid in old..self.count() {
+                self.append(cid);
+            }
+        }
+    }
+
     /// Takes a slot for a command; gives the payload back when there is none.
     pub fn allocate(
         &mut self,
         class: Class,
-        data: bool,
+        data: Option<Transfer>,
         deadline: Deadline,
         payload: T,
     ) -> Result<u16, T> {
         if *self.room(class) == 0 {
             return Err(payload);
         }
+        if self.is_tight() {
+            self.grow();
+        }
         let Some(cid) = self.free else {
+            self.starved = true;
             return Err(payload);
         };
         let Some(entry) = self.slots.get_mut(usize::from(cid)) else {
@@ -254,14 +339,14 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
         };
         entry.0 = State::Active(Active {
             class,
-            awaited: Awaited {
-                submitter: true,
-                response: true,
-                data,
+            submitter: true,
+            response: true,
+            data: data.map_or(Data::Complete, |_| Data::Awaited),
+            number: match data {
+                Some(Transfer::Read(len)) => len,
+                Some(Transfer::Write) | None => 0,
             },
-            cqe: [0; 16],
-            data: DataOutcome::Complete,
-            deadline,
+            answer: [deadline.to_raw(), 0],
             payload,
         });
         self.free = next;
@@ -288,7 +373,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     }
 
     /// Puts a slot, emptied already, at the end of the list of free ones.
-    fn release(&mut self, cid: u16, class: Class) {
+    fn append(&mut self, cid: u16) {
         let last = self
             .last_free
             .and_then(|last| self.slots.get_mut(usize::from(last)));
@@ -297,6 +382,11 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
             _ => self.free = Some(cid),
         }
         self.last_free = Some(cid);
+    }
+
+    fn release(&mut self, cid: u16, class: Class) {
+        self.append(cid);
+        self.starved = false;
         *self.room(class) += 1;
     }
 
@@ -304,16 +394,14 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
         match self.slots.get_mut(usize::from(cid)) {
             Some(Entry(state @ State::Active(_))) => {
                 let done = match state {
-                    State::Active(a) => {
-                        !(a.awaited.submitter || a.awaited.response || a.awaited.data)
-                    }
+                    State::Active(a) => a.is_done(),
                     State::Free { .. } => false,
                 };
                 if !done {
                     return match self.slots.get_mut(usize::from(cid)) {
                         Some(Entry(State::Active(a))) => Progress::Waiting {
                             payload: &mut a.payload,
-                            answered: !a.awaited.response,
+                            answered: !a.response,
                         },
                         _ => Progress::Unexpected,
                     };
@@ -321,11 +409,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
                 match core::mem::replace(state, State::Free { next: None }) {
                     State::Active(a) => {
                         self.release(cid, a.class);
-                        Progress::Finished(Finished {
-                            payload: a.payload,
-                            cqe: a.cqe,
-                            data: a.data,
-                        })
+                        Progress::Finished(a.finish())
                     }
                     State::Free { .. } => Progress::Unexpected,
                 }
@@ -337,7 +421,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     /// The submitter is done with the command.
     pub fn submitted(&mut self, cid: u16) -> Progress<'_, T> {
         match self.active(cid) {
-            Some(a) if a.awaited.submitter => a.awaited.submitter = false,
+            Some(a) if a.submitter => a.submitter = false,
             _ => return Progress::Unexpected,
         }
         self.settle(cid)
@@ -347,7 +431,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     pub fn cancel(&mut self, cid: u16) -> Option<T> {
         let Entry(state) = self.slots.get_mut(usize::from(cid))?;
         match core::mem::replace(state, State::Free { next: None }) {
-            State::Active(a) if a.awaited.submitter => {
+            State::Active(a) if a.submitter => {
                 self.release(cid, a.class);
                 self.sq_tail = (self.sq_tail + self.entries - 1) % self.entries;
                 self.commands = self.commands.wrapping_sub(1);
@@ -363,14 +447,13 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     /// A response arrived; `sqhd_valid` says whether the transport received one with a head pointer.
     pub fn response(&mut self, cqe: &Cqe, sqhd_valid: bool) -> Result<Progress<'_, T>, CidError> {
         let cid = cqe_cid(cqe);
-        if cid >= self.count() {
+        if u32::from(cid) >= self.limit {
             return Err(CidError::Invalid);
         }
-        let Some(a) = self.active(cid).filter(|a| a.awaited.response) else {
+        let Some(a) = self.active(cid).filter(|a| a.response) else {
             return Err(CidError::Inactive);
         };
-        a.awaited.response = false;
-        a.cqe = *cqe;
+        a.respond(*cqe);
         if !self.flow_control {
             self.sq_head = (self.sq_head + 1) % self.entries;
         } else if sqhd_valid && cqe_sqhd(cqe) < self.entries {
@@ -379,12 +462,15 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
         Ok(self.settle(cid))
     }
 
-    /// The transport is done with the command's data.
-    pub fn data(&mut self, cid: u16, outcome: DataOutcome) -> Progress<'_, T> {
+    /// The transport is done with the command's data: `transferred` bytes of it, and an errno or zero.
+    pub fn data(&mut self, cid: u16, transferred: usize, error: i32) -> Progress<'_, T> {
         match self.active(cid) {
-            Some(a) if a.awaited.data => {
-                a.awaited.data = false;
-                a.data = outcome;
+            Some(a) if a.data == Data::Awaited => {
+                (a.data, a.number) = match DataOutcome::judge(a.number, transferred, error) {
+                    DataOutcome::Complete => (Data::Complete, 0),
+                    DataOutcome::Short => (Data::Short, 0),
+                    DataOutcome::Failed(error) => (Data::Failed, error as u32),
+                };
             }
             _ => return Progress::Unexpected,
         }
@@ -394,10 +480,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     /// Gives a command up that waits for a response.
     pub fn abort(&mut self, cid: u16) -> Progress<'_, T> {
         match self.active(cid) {
-            Some(a) if a.awaited.response => {
-                a.awaited.response = false;
-                a.cqe = aborted_cqe(cid);
-            }
+            Some(a) if a.response => a.respond(aborted_cqe(cid)),
             _ => return Progress::Unexpected,
         }
         self.settle(cid)
@@ -406,7 +489,7 @@ impl<T, V: DerefMut<Target = [Entry<T>]>> Table<T, V> {
     /// A command whose response is overdue.
     pub fn overdue(&self, now: u64) -> Option<u16> {
         let late = |e: &Entry<T>| match &e.0 {
-            State::Active(a) => a.awaited.response && a.deadline.is_past(now),
+            State::Active(a) => a.deadline().is_some_and(|at| at.is_past(now)),
             State::Free { .. } => false,
         };
         self.slots
@@ -423,6 +506,13 @@ mod tests {
     use std::vec::Vec;
 
     type Tab = Table<u32, Vec<Entry<u32>>>;
+
+    impl<T> Storage<T> for Vec<Entry<T>> {
+        fn grow(&mut self, len: usize) -> bool {
+            self.resize_with(len, Entry::default);
+            true
+        }
+    }
 
     fn shape(entries: u32, events: u32) -> Shape {
         Shape {
@@ -448,6 +538,7 @@ mod tests {
     }
 
     fn put(t: &mut Tab, data: bool, payload: u32) -> u16 {
+        let data = data.then_some(Transfer::Read(4096));
         t.allocate(Class::Normal, data, Deadline::NONE, payload)
             .unwrap()
     }
@@ -479,7 +570,7 @@ mod tests {
                 let p = match what {
                     0 => t.submitted(cid),
                     1 => t.response(&cqe(cid, 1), true).unwrap(),
-                    _ => t.data(cid, DataOutcome::Short),
+                    _ => t.data(cid, 4095, 0),
                 };
                 if n < 2 {
                     assert!(waiting(p));
@@ -501,7 +592,7 @@ mod tests {
         let ids: Vec<u16> = (0..4).map(|i| put(&mut t, false, i)).collect();
         assert_eq!(ids, [0, 1, 2, 3]);
         assert!(!t.has_room());
-        assert_eq!(t.allocate(Class::Normal, false, Deadline::NONE, 9), Err(9));
+        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 9), Err(9));
         for cid in [2, 0] {
             assert!(waiting(t.submitted(cid)));
             finished(t.response(&cqe(cid, 0), true).unwrap());
@@ -540,7 +631,7 @@ mod tests {
             CidError::Inactive
         );
         assert!(matches!(
-            t.data(7, DataOutcome::Complete),
+            t.data(7, 4096, 0),
             Progress::Unexpected
         ));
         assert!(matches!(t.submitted(7), Progress::Unexpected));
@@ -552,10 +643,10 @@ mod tests {
         let mut t = table(shape(3, 2));
         put(&mut t, false, 0);
         put(&mut t, false, 1);
-        assert!(t.allocate(Class::Normal, false, Deadline::NONE, 2).is_err());
-        assert!(t.allocate(Class::Event, false, Deadline::NONE, 3).is_ok());
-        assert!(t.allocate(Class::Event, false, Deadline::NONE, 4).is_ok());
-        assert!(t.allocate(Class::Event, false, Deadline::NONE, 5).is_err());
+        assert!(t.allocate(Class::Normal, None, Deadline::NONE, 2).is_err());
+        assert!(t.allocate(Class::Event, None, Deadline::NONE, 3).is_ok());
+        assert!(t.allocate(Class::Event, None, Deadline::NONE, 4).is_ok());
+        assert!(t.allocate(Class::Event, None, Deadline::NONE, 5).is_err());
     }
 
     #[test]
@@ -607,7 +698,7 @@ mod tests {
         let f = finished(t.abort(without));
         assert_eq!(cqe_status(&f.cqe), ABORTED_BY_HOST);
         assert_eq!(cqe_cid(&f.cqe), without);
-        let f = finished(t.data(with, DataOutcome::Failed(53)));
+        let f = finished(t.data(with, 4096, 53));
         assert_eq!(
             (cqe_status(&f.cqe), f.data),
             (ABORTED_BY_HOST, DataOutcome::Failed(53))
@@ -636,13 +727,98 @@ mod tests {
         let mut t = table(shape(4, 0));
         put(&mut t, false, 0);
         let cid = t
-            .allocate(Class::Normal, false, Deadline::after(0, 10), 1)
+            .allocate(Class::Normal, None, Deadline::after(0, 10), 1)
             .unwrap();
         assert_eq!(t.overdue(10), None);
         assert_eq!(t.overdue(11), Some(cid));
         t.submitted(cid);
         finished(t.response(&cqe(cid, 0), true).unwrap());
         assert_eq!(t.overdue(11), None);
+    }
+
+    #[test]
+    fn a_write_needs_no_bytes_in_return() {
+        let mut t = table(shape(4, 0));
+        let cid = t
+            .allocate(Class::Normal, Some(Transfer::Write), Deadline::NONE, 1)
+            .unwrap();
+        t.submitted(cid);
+        assert!(waiting(t.data(cid, 0, 0)));
+        let f = finished(t.response(&cqe(cid, 0), true).unwrap());
+        assert_eq!(f.data, DataOutcome::Complete);
+    }
+
+    /// Storage with memory for `max` slots.
+    struct Scarce {
+        slots: Vec<Entry<u32>>,
+        max: usize,
+    }
+
+    impl core::ops::Deref for Scarce {
+        type Target = [Entry<u32>];
+        fn deref(&self) -> &Self::Target {
+            &self.slots
+        }
+    }
+
+    impl DerefMut for Scarce {
+        fn deref_mut(&mut self) -> &mut Self::Target {
+            &mut self.slots
+        }
+    }
+
+    impl Storage<u32> for Scarce {
+        fn grow(&mut self, len: usize) -> bool {
+            len <= self.max && self.slots.grow(len)
+        }
+    }
+
+    fn scarce(first: usize, max: usize) -> Table<u32, Scarce> {
+        let mut slots = Vec::new();
+        slots.resize_with(first, Entry::default);
+        Table::new(Scarce { slots, max }, &shape(128, 0))
+    }
+
+    #[test]
+    fn a_table_grows_when_half_of_it_is_in_use() {
+        let mut t = scarce(16, 127);
+        let mut counts = Vec::new();
+        for n in 0..127 {
+            assert!(t.has_room());
+            let cid = t.allocate(Class::Normal, None, Deadline::NONE, n).unwrap();
+            assert_eq!(t.payload(cid), Some(&mut n.clone()));
+            if counts.last() != Some(&(t.count(), n)) && counts.last().map(|c| c.0) != Some(t.count()) {
+                counts.push((t.count(), n));
+            }
+        }
+        assert_eq!(counts, [(16, 0), (32, 8), (64, 16), (127, 32)]);
+        assert!(!t.has_room());
+        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 1), Err(1));
+        // Every command has an identifier of its own.
+        for cid in 0..127 {
+            t.submitted(cid);
+            finished(t.response(&cqe(cid, 0), true).unwrap());
+        }
+        assert!(t.is_idle() && t.has_room());
+    }
+
+    #[test]
+    fn without_memory_to_grow_a_command_waits_for_another_ones_end() {
+        let mut t = scarce(4, 4);
+        for n in 0..4 {
+            t.allocate(Class::Normal, None, Deadline::NONE, n).unwrap();
+        }
+        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 9), Err(9));
+        assert!(!t.has_room());
+        t.submitted(2);
+        finished(t.response(&cqe(2, 0), true).unwrap());
+        assert!(t.has_room());
+        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 9), Ok(2));
+        // An identifier that the table could have later is no reason to end the connection as for an invalid one.
+        assert_eq!(
+            t.response(&cqe(126, 0), true).unwrap_err(),
+            CidError::Inactive
+        );
     }
 
     #[test]

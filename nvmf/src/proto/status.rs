@@ -34,10 +34,10 @@ pub enum DataOutcome {
 }
 
 impl DataOutcome {
-    /// Judges a data callback: `read` transfers must bring all of `len`.
-    pub fn judge(read: bool, len: usize, transferred: usize, error: i32) -> Self {
+    /// Judges a data callback: `wanted` bytes must have arrived.
+    pub fn judge(wanted: u32, transferred: usize, error: i32) -> Self {
         match error {
-            0 if read && transferred < len => Self::Short,
+            0 if transferred < wanted as usize => Self::Short,
             0 => Self::Complete,
             error => Self::Failed(error),
         }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn success_without_the_data_is_an_error() {
-        assert_eq!(DataOutcome::judge(true, 4096, 4095, 0), DataOutcome::Short);
+        assert_eq!(DataOutcome::judge(4096, 4095, 0), DataOutcome::Short);
         assert_eq!(
             ccb_outcome(0, DataOutcome::Short, false),
             CcbOutcome::DataError
@@ -154,8 +154,8 @@ mod tests {
             bio_outcome(0, DataOutcome::Short, false),
             BioOutcome::IoError
         );
-        assert_eq!(DataOutcome::judge(true, 4096, 4096, 0), OK);
-        assert_eq!(DataOutcome::judge(false, 4096, 0, 0), OK);
+        assert_eq!(DataOutcome::judge(4096, 4096, 0), OK);
+        assert_eq!(DataOutcome::judge(0, 0, 0), OK);
     }
 
     #[test]

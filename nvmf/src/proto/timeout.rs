@@ -18,15 +18,15 @@ const CAM_TIME_INFINITY: u32 = u32::MAX;
 
 /// A time on the uptime clock in milliseconds after which a command is overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline(Option<u64>);
+pub struct Deadline(u64);
 
 impl Deadline {
     /// Never overdue.
-    pub const NONE: Self = Self(None);
+    pub const NONE: Self = Self(u64::MAX);
 
     /// Overdue `ms` milliseconds after `now`.
     pub fn after(now: u64, ms: u32) -> Self {
-        Self(now.checked_add(u64::from(ms)))
+        Self(now.saturating_add(u64::from(ms)))
     }
 
     /// The deadline of a CCB: its timeout in milliseconds, of which 0 and the largest number mean none.
@@ -39,7 +39,17 @@ impl Deadline {
 
     /// Whether the command is overdue.
     pub fn is_past(self, now: u64) -> bool {
-        self.0.is_some_and(|at| now > at)
+        now > self.0
+    }
+
+    /// As a number.
+    pub const fn to_raw(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Deadline::to_raw`].
+    pub const fn from_raw(raw: u64) -> Self {
+        Self(raw)
     }
 }
 

@@ -133,7 +133,7 @@ pub struct Ttags<T, S: DerefMut<Target = [Slot<T>]>> {
 }
 
 impl<T, S: DerefMut<Target = [Slot<T>]>> Ttags<T, S> {
-    /// A table over slots that are all free, [`Params::request_slots`] of them.
+    /// A table over slots that are all free, some or all of [`Params::request_slots`].
     pub fn new(slots: S, p: &Params) -> Self {
         let mut t = Self {
             slots,
@@ -146,10 +146,29 @@ impl<T, S: DerefMut<Target = [Slot<T>]>> Ttags<T, S> {
             max_r2t: p.max_r2t,
             maxh2cdata: p.maxh2cdata,
         };
-        for i in 0..t.slots.len().min(usize::from(NIL)) {
-            push(&mut t.slots, &mut t.free, i as u16);
-        }
+        t.add_free(0);
         t
+    }
+
+    /// Puts the slots from `first` on into the list of free ones.
+    fn add_free(&mut self, first: usize) {
+        for i in first..self.slots.len().min(usize::from(NIL)) {
+            push(&mut self.slots, &mut self.free, i as u16);
+        }
+    }
+
+    /// Moves to larger storage, whose slots are all free. Returns the storage that is not used any more.
+    pub fn grow(&mut self, larger: S) -> S {
+        let old = self.slots.len();
+        if larger.len() <= old {
+            return larger;
+        }
+        let mut unused = mem::replace(&mut self.slots, larger);
+        for (to, from) in self.slots.iter_mut().zip(unused.iter_mut()) {
+            mem::swap(to, from);
+        }
+        self.add_free(old);
+        unused
     }
 
     /// Asks for `len` bytes, not 0, at `offset` of the data of command `cid`. Returns the R2T to send, if it may be sent

@@ -183,7 +183,7 @@ impl<T: Transport> QpairObj<T> {
     }
 
     fn take_capsule(&self, wait: Wait<'_>) -> Result<NonNull<CapsuleObj<T>>> {
-        let reused = {
+        let (reused, population) = {
             let mut pool = self.pool.lock();
             if pool.retired {
                 return Err(Errno::ECONNABORTED);
@@ -195,7 +195,7 @@ impl<T: Transport> QpairObj<T> {
                 pool.free = unsafe { *p.as_ref().next.get() };
                 pool.nfree -= 1;
             }
-            p
+            (p, pool.live)
         };
         let cap = match reused {
             Some(p) => p,
@@ -224,6 +224,7 @@ impl<T: Transport> QpairObj<T> {
             c.data_begun.store(false, Ordering::Relaxed);
             c.data_error.store(0, Ordering::Relaxed);
             c.data_xfered.store(0, Ordering::Relaxed);
+            c.population.store(population, Ordering::Relaxed);
         }
         Ok(cap)
     }
@@ -313,6 +314,8 @@ pub struct CapsuleObj<T: Transport> {
     active_taken: AtomicBool,
     owner_gone: AtomicBool,
     listed: AtomicBool,
+    /// Capsules of its queue pair, this one included, when it was made.
+    population: AtomicU32,
     next: UnsafeCell<*mut CapsuleObj<T>>,
     active: UnsafeCell<T::Active>,
     /// The transport's part that all threads may use.
@@ -339,6 +342,7 @@ impl<T: Transport> CapsuleObj<T> {
             active_taken: AtomicBool::new(false),
             owner_gone: AtomicBool::new(false),
             listed: AtomicBool::new(false),
+            population: AtomicU32::new(0),
             next: UnsafeCell::new(ptr::null_mut()),
             active: UnsafeCell::new(T::Active::default()),
             shared: T::Shared::default(),
@@ -367,6 +371,13 @@ impl<T: Transport> CapsuleObj<T> {
     #[inline]
     pub fn data(&self) -> (usize, bool) {
         (self.abi().nc_data.io_len, self.abi().nc_send_data)
+    }
+
+    /// How many capsules its queue pair had when it was made, this one
+    /// included: there were no more commands than that.
+    #[inline]
+    pub fn population(&self) -> u32 {
+        self.population.load(Ordering::Relaxed)
     }
 
     /// The queue pair it belongs to.
@@ -716,7 +727,7 @@ unsafe extern "C" fn release_data<T: Transport>(arg: *mut c_void) {
 pub struct IoRequest {
     /// Where the data goes.
     pub mem: MemDesc,
-    done: Option<unsafe extern "C" fn(*mut c_void, usize, c_int)>,
+    done: unsafe extern "C" fn(*mut c_void, usize, c_int),
     arg: *mut c_void,
 }
 
@@ -737,10 +748,8 @@ impl IoRequest {
     }
 
     fn call(&self, xfered: usize, error: c_int) {
-        if let Some(done) = self.done {
-            // SAFETY: the requester's callback and argument; self is gone after.
-            unsafe { done(self.arg, xfered, error) };
-        }
+        // SAFETY: the requester's callback and argument; self is gone after.
+        unsafe { (self.done)(self.arg, xfered, error) };
     }
 }
 
@@ -849,11 +858,14 @@ unsafe extern "C" fn receive_controller_data<T: Transport>(
 ) -> c_int {
     // SAFETY: the owner holds the capsule; io is on the caller's stack.
     let (cap, io) = unsafe { (borrow_capsule::<T>(nc), *io) };
+    let Some(done) = io.io_complete else {
+        return Errno::EINVAL.code();
+    };
     // The callback is only owed once the request is accepted.
     let request = ManuallyDrop::new(IoRequest {
         // SAFETY: the requester promised the memory until the callback.
         mem: unsafe { MemDesc::from_raw(io.io_mem, io.io_len) },
-        done: io.io_complete,
+        done,
         arg: io.io_complete_arg,
     });
     let end = (offset as usize).checked_add(io.io_len);

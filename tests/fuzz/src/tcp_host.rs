@@ -8,8 +8,10 @@
 //! and no byte outside of a command's data is sent or written.
 #![forbid(unsafe_code)]
 
-use nvmf::proto::slots::{CidError, Class, Entry, Finished, Progress, Shape, Table};
-use nvmf::proto::status::{CcbOutcome, DataOutcome, ccb_outcome, is_success};
+use core::ops::{Deref, DerefMut};
+
+use nvmf::proto::slots::{self, CidError, Class, Entry, Finished, Progress, Shape, Table};
+use nvmf::proto::status::{CcbOutcome, ccb_outcome, is_success};
 use nvmf::proto::timeout::Deadline;
 use nvmf_tcp::proto::fault::Kind;
 use nvmf_tcp::proto::pdu::{DataPdu, R2tPdu};
@@ -46,11 +48,33 @@ struct Model {
     number: usize,
 }
 
+struct Slots(Vec<Entry<usize>>);
+
+impl Deref for Slots {
+    type Target = [Entry<usize>];
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Slots {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl slots::Storage<usize> for Slots {
+    fn grow(&mut self, len: usize) -> bool {
+        self.0.resize_with(len, Entry::default);
+        true
+    }
+}
+
 struct Host<'a> {
     link: &'a Link,
     framing: Framing,
     kinds: [Request; COMMANDS as usize],
-    table: Table<usize, Vec<Entry<usize>>>,
+    table: Table<usize, Slots>,
     transfers: Vec<Transfer>,
     models: Vec<Option<Model>>,
     started: usize,
@@ -70,9 +94,14 @@ impl Host<'_> {
         let kind = self.kinds[self.started % self.kinds.len()];
         let number = self.started;
         let has_data = kind.len != 0;
+        let data = has_data.then_some(if kind.write {
+            slots::Transfer::Write
+        } else {
+            slots::Transfer::Read(kind.len)
+        });
         let cid = self
             .table
-            .allocate(Class::Normal, has_data, Deadline::NONE, number)
+            .allocate(Class::Normal, data, Deadline::NONE, number)
             .expect("a slot was free");
         self.started += 1;
         assert!(!self.transfers[usize::from(cid)].is_active());
@@ -114,13 +143,7 @@ impl Host<'_> {
         assert!(!m.data_over, "data given back twice");
         m.data_over = true;
         let error = if failed { 5 } else { 0 };
-        let outcome = DataOutcome::judge(
-            !m.kind.write,
-            m.kind.len as usize,
-            transferred as usize,
-            error,
-        );
-        match self.table.data(cid, outcome) {
+        match self.table.data(cid, transferred as usize, error) {
             Progress::Finished(f) => Some(f),
             Progress::Waiting { .. } => None,
             Progress::Unexpected => panic!("the data of command {cid} was not awaited"),
@@ -142,7 +165,7 @@ impl Host<'_> {
             Ok(other) => panic!("{other:?} after a response"),
             Err(e) => {
                 assert!(!expected, "response refused: {e:?}");
-                assert_eq!(e == CidError::Invalid, cid >= self.table.count());
+                assert_eq!(e == CidError::Invalid, cid >= COMMANDS.into());
                 return Err(PduError::response_cid(cid));
             }
         }
@@ -297,7 +320,7 @@ impl Host<'_> {
 
     /// The connection is gone: every command is given up.
     fn abort(&mut self) {
-        for cid in 0..self.table.count() {
+        for cid in 0..u16::from(COMMANDS) {
             let Some(m) = self.models[usize::from(cid)] else {
                 continue;
             };
@@ -360,8 +383,7 @@ pub fn outcome(bytes: &[u8]) -> End {
         sqtail: 0,
         flow_control: link.params.sq_flow_control,
     };
-    let mut slots = Vec::new();
-    slots.resize_with(shape.slots() as usize, Entry::default);
+    let slots = Slots(vec![Entry::default()]);
     let mut host = Host {
         link: &link,
         framing: Framing::new(&link.params),

@@ -191,6 +191,11 @@ pub fn check_freed() {
     }
 }
 
+/// The size of everything that is allocated.
+pub fn sizes() -> Vec<usize> {
+    with_arena(|a| a.live.values().map(|(size, _)| *size).collect())
+}
+
 /// What is allocated, for a leak report; with HOSTED_TRACE set, by whom.
 pub fn report() -> String {
     with_arena(|a| {

@@ -387,3 +387,40 @@ fn model() {
         assert!(t.drain().is_none());
     }
 }
+
+#[test]
+fn requests_stay_when_the_table_grows() {
+    let mut t = table(2, 1);
+    let first = t.request(7, 0, 4096, 70).unwrap().unwrap();
+    // Another one of the same command waits, and a third does not fit.
+    assert_eq!(t.request(7, 4096, 4096, 71), Ok(None));
+    assert_eq!(t.request(8, 0, 4096, 80), Err(80));
+    assert_eq!(t.h2c_data(&part(&first, 0, 1024)), Ok(0));
+
+    let unused = t.grow((0..4).map(|_| Slot::new()).collect());
+    assert_eq!(unused.len(), 2);
+    let unused = t.grow((0..3).map(|_| Slot::new()).collect());
+    assert_eq!(unused.len(), 3);
+    let other = t.request(8, 0, 4096, 80).unwrap().unwrap();
+    let last = t.request(9, 0, 4096, 90).unwrap().unwrap();
+    assert_eq!((other.ttag, last.ttag), (2, 3));
+    assert_eq!(t.request(10, 0, 4096, 100), Err(100));
+
+    let rest = data(&first, 1024, 3072);
+    assert_eq!(t.h2c_data(&rest), Ok(1024));
+    let H2cEnd::Complete { payload, next, .. } = t.h2c_end(&rest, true) else {
+        panic!("not complete");
+    };
+    assert_eq!(payload, 70);
+    assert_eq!(next.map(|r| (r.cid, r.offset)), Some((7, 4096)));
+    let mut left: Vec<u32> = core::iter::from_fn(|| t.drain()).map(|d| d.0).collect();
+    left.sort_unstable();
+    assert_eq!(left, [71, 80, 90]);
+}
+
+fn part(out: &R2tOut, at: u32, len: u32) -> DataPdu {
+    DataPdu {
+        last: false,
+        ..data(out, at, len)
+    }
+}
