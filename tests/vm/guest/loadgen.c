@@ -27,45 +27,20 @@
  * there was neither an I/O error nor a miscompare.
  */
 
-#ifdef __linux__
-#define	_GNU_SOURCE
-#endif
-#include <sys/types.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#ifdef __FreeBSD__
-#include <sys/disk.h>
-#include <sys/sysctl.h>
-#include <sys/time.h>
-#endif
-#ifdef __linux__
-#include <linux/fs.h>
-#endif
-
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "load.h"
 
 #ifndef nitems
 #define	nitems(x)	(sizeof(x) / sizeof((x)[0]))
 #endif
-#define	MAX_REPORTS	8
-#define	HIST_SUB_BITS	6
-#define	HIST_SUB	(1 << HIST_SUB_BITS)
-#define	HIST_SIZE	(64 * HIST_SUB)
-
-enum mode { MODE_MIX, MODE_WRITE, MODE_VERIFY, MODE_READ, MODE_OVER };
 
 static const char *const mode_names[] = {
 	[MODE_MIX] = "mix",
@@ -75,60 +50,20 @@ static const char *const mode_names[] = {
 	[MODE_OVER] = "over",
 };
 
-struct worker {
-	pthread_t	thread;
-	int		fd;
-	int		index;
-	uint64_t	rng;
-	uint64_t	first;		/* region, in sectors */
-	uint64_t	count;
-	uint32_t	*gen;		/* one generation per sector */
-	uint8_t		*buf;
-	uint8_t		*want;
-	uint64_t	ios;
-	uint64_t	rbytes;
-	uint64_t	wbytes;
-	uint64_t	hist[HIST_SIZE];
-};
+const char *path;
+enum mode mode = MODE_MIX;
+uint64_t seed = 1;
+uint32_t sector;
+uint64_t total_bytes = 64 << 20;
+uint64_t min_size, max_size = 128 * 1024;
+unsigned int write_pct = 60;
+unsigned int seconds;
+bool sequential;
+static unsigned int threads = 1;
+static uint64_t limit;			/* of the disk, in bytes; 0: all of it */
 
-static const char *path;
-static enum mode mode = MODE_MIX;
-static uint64_t seed = 1;
-static uint32_t sector;
-static uint64_t total_bytes = 64 << 20;	/* bytes to write or to move */
-static uint64_t min_size, max_size = 128 * 1024;
-static unsigned int write_pct = 60;
-static unsigned int seconds;		/* 0: bounded by bytes only */
-static bool sequential;
-
-static _Atomic uint64_t moved;
-static _Atomic unsigned int failures;
-static _Atomic bool stop;
-
-static uint64_t
-mix64(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15ULL;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return (x ^ (x >> 31));
-}
-
-static uint64_t
-next_random(struct worker *w)
-{
-	w->rng = mix64(w->rng);
-	return (w->rng);
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
-}
+_Atomic unsigned int failures;
+_Atomic bool stop;
 
 /*
  * No-ops that tell a counting emulator (tests/bench/plugin) where a run begins
@@ -141,304 +76,6 @@ now_ns(void)
 #define	MARK_START()
 #define	MARK_STOP()
 #endif
-
-/* What the whole machine has done since it started. */
-struct machine {
-	double		cpu;		/* seconds that were not idle */
-	uint64_t	switches;
-};
-
-#ifdef __FreeBSD__
-static struct machine
-machine_now(void)
-{
-	struct machine m = { 0 };
-	struct clockinfo clock;
-	long time[5];		/* user, nice, system, interrupt, idle */
-	size_t len;
-
-	len = sizeof(time);
-	if (sysctlbyname("kern.cp_time", time, &len, NULL, 0) != 0)
-		err(1, "kern.cp_time");
-	len = sizeof(clock);
-	if (sysctlbyname("kern.clockrate", &clock, &len, NULL, 0) != 0)
-		err(1, "kern.clockrate");
-	m.cpu = (double)(time[0] + time[1] + time[2] + time[3]) / clock.stathz;
-	len = sizeof(m.switches);
-	if (sysctlbyname("vm.stats.sys.v_swtch", &m.switches, &len, NULL,
-	    0) != 0)
-		err(1, "vm.stats.sys.v_swtch");
-	return (m);
-}
-#else
-static struct machine
-machine_now(void)
-{
-	struct machine m = { 0 };
-	uintmax_t time[7], switches;
-	char line[4096];	/* user, nice, system, idle, wait, interrupts */
-	FILE *in;
-
-	in = fopen("/proc/stat", "r");
-	if (in == NULL)
-		return (m);
-	while (fgets(line, sizeof(line), in) != NULL) {
-		if (sscanf(line, "cpu  %ju %ju %ju %ju %ju %ju %ju", &time[0],
-		    &time[1], &time[2], &time[3], &time[4], &time[5],
-		    &time[6]) == 7)
-			m.cpu = (double)(time[0] + time[1] + time[2] + time[5] +
-			    time[6]) / sysconf(_SC_CLK_TCK);
-		else if (sscanf(line, "ctxt %ju", &switches) == 1)
-			m.switches = switches;
-	}
-	fclose(in);
-	return (m);
-}
-#endif
-
-/* Log-linear histogram: 64 steps for each power of two. */
-static unsigned int
-hist_slot(uint64_t v)
-{
-	unsigned int msb;
-
-	if (v < HIST_SUB)
-		return (v);
-	msb = 63 - __builtin_clzll(v);
-	return ((msb - HIST_SUB_BITS + 1) * HIST_SUB +
-	    ((v >> (msb - HIST_SUB_BITS)) & (HIST_SUB - 1)));
-}
-
-static uint64_t
-hist_value(unsigned int slot)
-{
-	unsigned int exp, sub;
-
-	if (slot < HIST_SUB)
-		return (slot);
-	exp = slot / HIST_SUB - 1;
-	sub = slot % HIST_SUB;
-	return (((uint64_t)HIST_SUB + sub) << exp);
-}
-
-static void
-fill_sector(uint8_t *p, uint64_t lba, uint32_t gen)
-{
-	uint64_t base, word;
-	uint32_t i;
-
-	base = mix64(seed ^ mix64(lba) ^ ((uint64_t)gen << 40));
-	for (i = 0; i < sector / 8; i++) {
-		word = base + i * 0x9e3779b97f4a7c15ULL;
-		memcpy(p + i * 8, &word, 8);
-	}
-	/* The first words say what the sector is, for a useful diagnosis. */
-	memcpy(p, &lba, 8);
-	memcpy(p + 8, &gen, 4);
-}
-
-static void
-report(struct worker *w, const char *what, uint64_t lba, uint64_t len, int error)
-{
-	if (atomic_fetch_add(&failures, 1) < MAX_REPORTS)
-		warnx("%s: worker %d: %s sector %ju length %ju: %s", path,
-		    w->index, what, (uintmax_t)lba, (uintmax_t)len,
-		    error != 0 ? strerror(error) : "short transfer");
-}
-
-static bool
-transfer(struct worker *w, bool write, uint64_t lba, uint64_t sectors)
-{
-	ssize_t done;
-	size_t len;
-	uint64_t start;
-
-	len = sectors * sector;
-	start = now_ns();
-	if (write)
-		done = pwrite(w->fd, w->buf, len, (off_t)(lba * sector));
-	else
-		done = pread(w->fd, w->buf, len, (off_t)(lba * sector));
-	w->hist[hist_slot((now_ns() - start) / 1000)]++;
-	w->ios++;
-	if (done < 0 || (size_t)done != len) {
-		report(w, write ? "write" : "read", lba, sectors,
-		    done < 0 ? errno : 0);
-		return (false);
-	}
-	if (write)
-		w->wbytes += len;
-	else
-		w->rbytes += len;
-	atomic_fetch_add(&moved, len);
-	return (true);
-}
-
-static void
-compare(struct worker *w, uint64_t lba, uint64_t sectors)
-{
-	const uint8_t *got;
-	uint64_t i, at, got_lba;
-	uint32_t g, got_gen;
-
-	for (i = 0; i < sectors; i++) {
-		at = lba + i;
-		g = w->gen != NULL ? w->gen[at - w->first] : 1;
-		if (g == 0)
-			continue;
-		got = w->buf + i * sector;
-		fill_sector(w->want, at, g);
-		if (memcmp(got, w->want, sector) == 0)
-			continue;
-		if (atomic_fetch_add(&failures, 1) >= MAX_REPORTS)
-			continue;
-		memcpy(&got_lba, got, 8);
-		memcpy(&got_gen, got + 8, 4);
-		warnx("%s: worker %d: miscompare at sector %ju of an extent "
-		    "%ju+%ju: want generation %u, got sector %ju generation %u",
-		    path, w->index, (uintmax_t)at, (uintmax_t)lba,
-		    (uintmax_t)sectors, g, (uintmax_t)got_lba, got_gen);
-	}
-}
-
-static void
-do_write(struct worker *w, uint64_t lba, uint64_t sectors)
-{
-	uint64_t i;
-	uint32_t g;
-
-	for (i = 0; i < sectors; i++) {
-		g = 1;
-		if (w->gen != NULL)
-			g = ++w->gen[lba + i - w->first];
-		fill_sector(w->buf + i * sector, lba + i, g);
-	}
-	transfer(w, true, lba, sectors);
-}
-
-static void
-do_read(struct worker *w, uint64_t lba, uint64_t sectors, bool check)
-{
-	if (transfer(w, false, lba, sectors) && check)
-		compare(w, lba, sectors);
-}
-
-static bool
-finished(struct worker *w, uint64_t share, uint64_t deadline)
-{
-	if (atomic_load(&stop) || atomic_load(&failures) >= MAX_REPORTS)
-		return (true);
-	if (deadline != 0)
-		return (now_ns() >= deadline);
-	if (mode == MODE_MIX)
-		return (w->wbytes >= share);
-	return (w->rbytes + w->wbytes >= share);
-}
-
-static void
-pick(struct worker *w, uint64_t *lba, uint64_t *sectors)
-{
-	uint64_t lo, hi, n;
-
-	lo = min_size / sector;
-	hi = max_size / sector;
-	if (hi > w->count)
-		hi = w->count;
-	if (lo > hi)
-		lo = hi;
-	/* Half of the extents come from the small end of the range. */
-	n = lo + next_random(w) % (hi - lo + 1);
-	if (hi > lo && (next_random(w) & 1) != 0)
-		n = lo + next_random(w) % ((hi - lo) / 16 + 1);
-	if (n == 0)
-		n = 1;
-	*sectors = n;
-	if (lo == hi)
-		/* Fixed size: aligned to it, as a benchmark expects. */
-		*lba = w->first + next_random(w) % (w->count / n) * n;
-	else
-		*lba = w->first + next_random(w) % (w->count - n + 1);
-}
-
-static void
-run_random(struct worker *w, uint64_t share, uint64_t deadline)
-{
-	uint64_t lba, next, n;
-	bool write;
-
-	next = 0;
-	while (!finished(w, share, deadline)) {
-		pick(w, &lba, &n);
-		if (sequential) {
-			if (next + n > w->count)
-				next = 0;
-			lba = w->first + next;
-			next += n;
-		}
-		switch (mode) {
-		case MODE_MIX:
-			write = next_random(w) % 100 < write_pct;
-			if (write)
-				do_write(w, lba, n);
-			else
-				do_read(w, lba, n, true);
-			break;
-		case MODE_OVER:
-			transfer(w, true, lba, n);
-			break;
-		default:
-			do_read(w, lba, n, false);
-			break;
-		}
-	}
-}
-
-static void
-run_pass(struct worker *w, bool write)
-{
-	uint64_t at, n;
-
-	for (at = 0; at < w->count; at += n) {
-		if (atomic_load(&failures) >= MAX_REPORTS)
-			return;
-		n = max_size / sector;
-		if (mode == MODE_MIX)
-			n = 1 + next_random(w) % n;
-		if (n > w->count - at)
-			n = w->count - at;
-		if (write)
-			do_write(w, w->first + at, n);
-		else
-			do_read(w, w->first + at, n, true);
-	}
-}
-
-static void *
-worker_main(void *arg)
-{
-	struct worker *w = arg;
-	uint64_t share, deadline;
-
-	deadline = seconds == 0 ? 0 :
-	    now_ns() + (uint64_t)seconds * 1000000000;
-	share = total_bytes;
-	switch (mode) {
-	case MODE_WRITE:
-		run_pass(w, true);
-		break;
-	case MODE_VERIFY:
-		run_pass(w, false);
-		break;
-	case MODE_MIX:
-		run_random(w, share, deadline);
-		run_pass(w, false);
-		break;
-	default:
-		run_random(w, share, deadline);
-		break;
-	}
-	return (NULL);
-}
 
 static uint64_t
 parse_size(const char *s)
@@ -465,81 +102,6 @@ parse_size(const char *s)
 	return (v);
 }
 
-/* FreeBSD's disks have no cache; Linux's have one, which is to be left out. */
-static int
-open_disk(int flags)
-{
-	int fd;
-#ifdef O_DIRECT
-	struct stat sb;
-
-	if (stat(path, &sb) == 0 && S_ISBLK(sb.st_mode))
-		flags |= O_DIRECT;
-#endif
-	fd = open(path, flags);
-	if (fd < 0)
-		err(1, "%s", path);
-	return (fd);
-}
-
-static uint64_t
-media_size(int fd)
-{
-	struct stat sb;
-#ifdef __linux__
-	uint64_t size;
-#endif
-
-	if (fstat(fd, &sb) != 0)
-		err(1, "%s", path);
-	if (S_ISREG(sb.st_mode)) {
-		if (sector == 0)
-			sector = 512;
-		return (sb.st_size);
-	}
-#ifdef __FreeBSD__
-	{
-		off_t size;
-		u_int secsize;
-
-		if (ioctl(fd, DIOCGMEDIASIZE, &size) != 0 ||
-		    ioctl(fd, DIOCGSECTORSIZE, &secsize) != 0)
-			err(1, "%s", path);
-		if (sector == 0)
-			sector = secsize;
-		return (size);
-	}
-#elif defined(__linux__)
-	{
-		int secsize;
-
-		if (ioctl(fd, BLKGETSIZE64, &size) != 0 ||
-		    ioctl(fd, BLKSSZGET, &secsize) != 0)
-			err(1, "%s", path);
-		if (sector == 0)
-			sector = secsize;
-		return (size);
-	}
-#else
-	errx(1, "%s: not a regular file", path);
-#endif
-}
-
-static uint64_t
-percentile(const uint64_t *hist, uint64_t ios, double p)
-{
-	uint64_t seen, target;
-	unsigned int i;
-
-	target = (uint64_t)(ios * p);
-	for (i = 0, seen = 0; i < HIST_SIZE; i++) {
-		seen += hist[i];
-		if (seen > target)
-			return (hist_value(i));
-	}
-	return (0);
-}
-
 static void
 on_signal(int sig)
 {
@@ -556,19 +118,12 @@ usage(void)
 	exit(2);
 }
 
-int
-main(int argc, char **argv)
+static void
+options(int argc, char **argv)
 {
-	static uint64_t hist[HIST_SIZE];
-	struct worker *workers, *w;
-	struct machine before, after;
-	uint64_t size, sectors, start, elapsed, ios, rbytes, wbytes, limit;
-	unsigned int i, threads;
-	int ch, fd, j;
-	void *mem;
+	unsigned int i;
+	int ch;
 
-	threads = 1;
-	limit = 0;
 	while ((ch = getopt(argc, argv, "b:d:f:M:m:o:Ss:t:w:z:")) != -1) {
 		switch (ch) {
 		case 'b':
@@ -616,7 +171,93 @@ main(int argc, char **argv)
 	if (path == NULL || optind != argc || threads == 0 || threads > 256 ||
 	    write_pct > 100 || (mode == MODE_MIX && write_pct == 0))
 		usage();
+}
 
+/* A worker and its part of the disk. */
+static void
+prepare(struct worker *w, int fd, unsigned int index, uint64_t sectors)
+{
+	void *mem;
+
+	w->fd = fd;
+	w->index = index;
+	w->rng = mix64(seed + index * 0x100000001b3ULL);
+	w->first = sectors / threads * index;
+	w->count = sectors / threads;
+	if (mode == MODE_WRITE || mode == MODE_VERIFY)
+		w->count += index == threads - 1 ? sectors % threads : 0;
+	if (mode == MODE_MIX) {
+		w->gen = calloc(w->count, sizeof(*w->gen));
+		if (w->gen == NULL)
+			err(1, "calloc");
+	}
+	if (posix_memalign(&mem, 4096, max_size) != 0)
+		err(1, "posix_memalign");
+	w->buf = mem;
+	memset(w->buf, 0xa5, max_size);
+	w->want = malloc(sector);
+	if (w->want == NULL)
+		err(1, "malloc");
+}
+
+/* Runs all workers; their sums are in the first one then. */
+static uint64_t
+run(struct worker *workers)
+{
+	struct worker *sum, *w;
+	uint64_t start;
+	int i;
+
+	start = now_ns();
+	for (w = workers; w < workers + threads; w++) {
+		errno = pthread_create(&w->thread, NULL, worker_main, w);
+		if (errno != 0)
+			err(1, "pthread_create");
+	}
+	for (sum = w = workers; w < workers + threads; w++) {
+		pthread_join(w->thread, NULL);
+		if (w == sum)
+			continue;
+		sum->ios += w->ios;
+		sum->rbytes += w->rbytes;
+		sum->wbytes += w->wbytes;
+		for (i = 0; i < HIST_SIZE; i++)
+			sum->hist[i] += w->hist[i];
+	}
+	return (now_ns() - start);
+}
+
+static void
+print(const struct worker *sum, uint64_t elapsed, const struct machine *before,
+    const struct machine *after)
+{
+	if (elapsed == 0)
+		elapsed = 1;
+	printf("loadgen %s mode=%s threads=%u ios=%ju written=%ju read=%ju "
+	    "seconds=%.2f iops=%.0f MBps=%.1f p50us=%ju p99us=%ju "
+	    "p999us=%ju cpu=%.3f switches=%ju errors=%u\n", path,
+	    mode_names[mode], threads, (uintmax_t)sum->ios,
+	    (uintmax_t)sum->wbytes, (uintmax_t)sum->rbytes, elapsed / 1e9,
+	    sum->ios * 1e9 / elapsed,
+	    (sum->rbytes + sum->wbytes) * 1e3 / elapsed,
+	    (uintmax_t)percentile(sum->hist, sum->ios, 0.5),
+	    (uintmax_t)percentile(sum->hist, sum->ios, 0.99),
+	    (uintmax_t)percentile(sum->hist, sum->ios, 0.999),
+	    after->cpu - before->cpu,
+	    (uintmax_t)(after->switches - before->switches),
+	    atomic_load(&failures));
+}
+
+int
+main(int argc, char **argv)
+{
+	struct worker *workers;
+	struct machine before, after;
+	uint64_t elapsed, size;
+	unsigned int i;
+	int fd;
+
+	options(argc, argv);
 	fd = open_disk(mode == MODE_READ || mode == MODE_VERIFY ? O_RDONLY :
 	    O_RDWR);
 	size = media_size(fd);
@@ -626,8 +267,7 @@ main(int argc, char **argv)
 		min_size = sector;
 	if (max_size < min_size)
 		max_size = min_size;
-	sectors = size / sector;
-	if (sectors < threads)
+	if (size / sector < threads)
 		errx(1, "%s: too small for %u workers", path, threads);
 
 	signal(SIGINT, on_signal);
@@ -635,71 +275,21 @@ main(int argc, char **argv)
 	workers = calloc(threads, sizeof(*workers));
 	if (workers == NULL)
 		err(1, "calloc");
-	for (i = 0; i < threads; i++) {
-		w = &workers[i];
-		w->fd = fd;
-		w->index = i;
-		w->rng = mix64(seed + i * 0x100000001b3ULL);
-		w->first = sectors / threads * i;
-		w->count = sectors / threads;
-		if (mode == MODE_WRITE || mode == MODE_VERIFY)
-			w->count += i == threads - 1 ? sectors % threads : 0;
-		if (mode == MODE_MIX) {
-			w->gen = calloc(w->count, sizeof(*w->gen));
-			if (w->gen == NULL)
-				err(1, "calloc");
-		}
-		if (posix_memalign(&mem, 4096, max_size) != 0)
-			err(1, "posix_memalign");
-		w->buf = mem;
-		memset(w->buf, 0xa5, max_size);
-		w->want = malloc(sector);
-		if (w->want == NULL)
-			err(1, "malloc");
-	}
+	for (i = 0; i < threads; i++)
+		prepare(&workers[i], fd, i, size / sector);
 	total_bytes /= threads;
 	if (total_bytes == 0)
 		total_bytes = 1;
 
 	before = machine_now();
 	MARK_START();
-	start = now_ns();
-	for (i = 0; i < threads; i++) {
-		errno = pthread_create(&workers[i].thread, NULL, worker_main,
-		    &workers[i]);
-		if (errno != 0)
-			err(1, "pthread_create");
-	}
-	ios = rbytes = wbytes = 0;
-	for (i = 0; i < threads; i++) {
-		w = &workers[i];
-		pthread_join(w->thread, NULL);
-		ios += w->ios;
-		rbytes += w->rbytes;
-		wbytes += w->wbytes;
-		for (j = 0; j < HIST_SIZE; j++)
-			hist[j] += w->hist[j];
-	}
-	elapsed = now_ns() - start;
+	elapsed = run(workers);
 	MARK_STOP();
 	after = machine_now();
-	if (elapsed == 0)
-		elapsed = 1;
 	if (close(fd) != 0 && errno != EINTR) {
 		warn("close %s", path);
 		atomic_fetch_add(&failures, 1);
 	}
-
-	printf("loadgen %s mode=%s threads=%u ios=%ju written=%ju read=%ju "
-	    "seconds=%.2f iops=%.0f MBps=%.1f p50us=%ju p99us=%ju "
-	    "p999us=%ju cpu=%.3f switches=%ju errors=%u\n", path, mode_names[mode], threads,
-	    (uintmax_t)ios, (uintmax_t)wbytes, (uintmax_t)rbytes,
-	    elapsed / 1e9, ios * 1e9 / elapsed,
-	    (rbytes + wbytes) * 1e3 / elapsed,
-	    (uintmax_t)percentile(hist, ios, 0.5),
-	    (uintmax_t)percentile(hist, ios, 0.99),
-	    (uintmax_t)percentile(hist, ios, 0.999), after.cpu - before.cpu,
-	    (uintmax_t)(after.switches - before.switches),
-	    atomic_load(&failures));
+	print(workers, elapsed, &before, &after);
 	return (atomic_load(&failures) != 0 ? 1 : 0);
 }

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-SOURCE = pathlib.Path(__file__).resolve().parent.parent / "guest" / "loadgen.c"
+SOURCES = sorted((pathlib.Path(__file__).resolve().parent.parent / "guest").glob("load*.c"))
 SECTOR = 512
 
 
@@ -21,7 +21,7 @@ class Loadgen(unittest.TestCase):
         cls.dir = tempfile.TemporaryDirectory()
         cls.program = pathlib.Path(cls.dir.name) / "loadgen"
         subprocess.run(
-            ["cc", "-O1", "-D_GNU_SOURCE", "-o", cls.program, SOURCE, "-lpthread"], check=True
+            ["cc", "-O1", "-o", cls.program, *SOURCES, "-lpthread"], check=True
         )
         cls.disk = pathlib.Path(cls.dir.name) / "disk"
 
