@@ -120,7 +120,7 @@ recv_exact(int fd, uint8_t *p, size_t len, int timeout_ms)
 bool
 recv_byte(int fd, char *byte)
 {
-	return (recv_exact(fd, (uint8_t *)byte, 1, 2000) == RECV_PDU);
+	return (recv_exact(fd, (uint8_t *)byte, 1, 30000) == RECV_PDU);
 }
 
 enum recv_result

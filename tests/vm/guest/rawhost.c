@@ -8,7 +8,7 @@
  * A host that misbehaves: speaks NVMe/TCP to a controller on this machine and
  * checks the answer to one fault per case.
  *
- *   rawhost -p port -n subnqn [-x name]... [-l] [name ...]
+ *   rawhost -p port -n subnqn [-x name]... [-l] [-H seconds] [name ...]
  *
  * Without names every case runs except those given with -x.  A case prints
  * "ok NAME" or "FAIL NAME: got ..., want ..."; after each one a fresh
@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include <err.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@
 
 int port = 4420;
 const char *subnqn;
-int timeout_ms = 5000;
+int timeout_ms = 30000;
 unsigned int hold_seconds;
 
 static bool
@@ -44,6 +45,13 @@ wanted(const char *want, const char *got)
 			return (false);
 		want += len + 1;
 	}
+}
+
+/* Ends the sleep of a case that holds its connection open. */
+static void
+wake(int sig)
+{
+	(void)sig;
 }
 
 static bool
@@ -86,6 +94,7 @@ main(int argc, char **argv)
 		switch (ch) {
 		case 'H':
 			hold_seconds = atoi(optarg);
+			signal(SIGUSR1, wake);
 			break;
 		case 'l':
 			list = true;

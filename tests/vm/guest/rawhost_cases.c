@@ -375,7 +375,8 @@ static const char *case_io_lba_past(void) { return (io_command(OPC_READ, 1, 1ULL
 /*
  * A command capsule that claims 3 GiB.  The payload follows for as long as
  * the peer takes it, at most 64 MiB; then the connection stays open for
- * hold_seconds so that the caller can look at the memory in use.
+ * hold_seconds, or until SIGUSR1, so that the caller can look at the memory in
+ * use.
  */
 static const char *
 case_huge_pdu(void)

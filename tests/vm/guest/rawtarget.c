@@ -94,9 +94,19 @@ static int timeout_ms = 10000;
 static struct conn conns[MAX_CONNS];
 static int nconns;
 bool fired;
+static const struct conn *faulty;	/* where */
+static bool told;			/* the host has said what is wrong */
 uint64_t leaked;
 struct pdu pdu;
 static char result[96] = "idle";
+
+/* The wrong thing is done now, on this connection. */
+void
+fire(struct conn *c)
+{
+	fired = true;
+	faulty = c;
+}
 
 void
 finish(const char *text)
@@ -208,6 +218,7 @@ serve(struct conn *c)
 		break;
 	case PDU_H2C_TERM:
 		finish(result_string(RECV_PDU, &pdu));
+		told = true;
 		return (false);
 	default:
 		errx(2, "host sent a PDU of type %#x", pdu.buf[0]);
@@ -254,8 +265,12 @@ run(int listener)
 		for (i = 0; i < nconns; i++) {
 			if (conns[i].fd < 0 || pfd[i + 1].revents == 0)
 				continue;
-			if (!serve(&conns[i]))
-				over = fired;
+			/*
+			 * The host closes its queues in an order of its own;
+			 * what it says is on the one with the fault.
+			 */
+			if (!serve(&conns[i]) && fired)
+				over = told || faulty->fd < 0;
 		}
 		/* Without a fault: until the host has closed everything. */
 		for (i = 0; i < nconns && conns[i].fd < 0; i++)

@@ -27,7 +27,7 @@ enum fault {
 	F_R2T_ORDER,
 	F_R2T_UNKNOWN_CID,
 	F_R2T_ZERO,
-	/* on the first read of at least two sectors on an I/O queue */
+	/* on the first read of at least FAULTY_READ bytes */
 	F_CID_PAST,
 	F_CID_MAX,
 	F_CID_INACTIVE,
@@ -87,11 +87,18 @@ struct conn {
 
 extern const char *subnqn;
 extern enum fault fault;
+/*
+ * More than geom(4) reads when it tastes a disk: what the wrong answer does to
+ * nvmecontrol, which may still be connecting then, would depend on the moment.
+ */
+#define	FAULTY_READ	65536
+
 extern bool fired;			/* the wrong thing has been done */
 extern uint64_t leaked;
 extern struct pdu pdu;
 
 /* Answers (rawtarget.c). */
+void	fire(struct conn *c);
 void	finish(const char *text);
 void	drop(struct conn *c, bool reset);
 void	respond_raw(struct conn *c, uint16_t cid, uint16_t status,

@@ -103,17 +103,17 @@ setup_fault(struct conn *c, const uint8_t *sqe, enum fault close_f,
 	if (fault == F_NONE || fired)
 		return (false);
 	if (fault == close_f) {
-		fired = true;
+		fire(c);
 		drop(c, false);
 		return (true);
 	}
 	if (fault == fail_f) {
-		fired = true;
+		fire(c);
 		respond(c, sqe, STATUS(0, 6), 0);
 		return (true);
 	}
 	if (fault == silent_f) {
-		fired = true;
+		fire(c);
 		return (true);
 	}
 	return (false);

@@ -84,11 +84,12 @@ do_read(struct conn *c, const uint8_t *sqe)
 	len = get32(sqe + 32);
 	if (len > sizeof(data))
 		errx(2, "a read of %u bytes", len);
-	if (fired || len < 1024 || fault < F_CID_PAST || fault > F_SILENT_IO) {
+	if (fired || len < FAULTY_READ || fault < F_CID_PAST ||
+	    fault > F_SILENT_IO) {
 		send_data(c, sqe, data, len);
 		return;
 	}
-	fired = true;
+	fire(c);
 	switch (fault) {
 	case F_CID_PAST:
 		respond_raw(c, c->qsize - 1, 0, 0);
@@ -179,7 +180,7 @@ do_write(struct conn *c, const uint8_t *sqe)
 		send_r2t(c, cid, 0, len);
 		return;
 	}
-	fired = true;
+	fire(c);
 	switch (fault) {
 	case F_R2T_PAST:
 		send_r2t(c, cid, 0, len + 65536);

@@ -64,14 +64,14 @@ configuration() {
 	bounded 600 $T/loadgen -f /dev/nvme0n1 -b 2m -t 4 -M 64k -s 3 || status=1
 	bounded 600 $T/loadgen -f /dev/nvme0n4 -b 2m -t 16 -M 1m -s 4 || status=1
 	nvmecontrol disconnect nvme0 || status=1
-	until_true no_controller || status=1
+	until_true host_gone || status=1
 	return $status
 }
 
 filesystem() {
 	connect -g -G -i 2 || return 1
 	until_true have_disks 4 || return 1
-	disk=$(disks | sed -n 3p)
+	disk=$(disk_of 3)
 	newfs -U /dev/$disk || return 1
 	mkdir -p $W/mnt
 	mount /dev/$disk $W/mnt || return 1
@@ -81,9 +81,10 @@ filesystem() {
 	umount $W/mnt || return 1
 	fsck_ffs -n /dev/$disk || return 1
 	nvmecontrol disconnect nvme0 || return 1
-	until_true no_controller || return 1
+	until_true host_gone || return 1
 	connect || return 1
 	until_true have_disks 4 || return 1
+	disk=$(disk_of 3)
 	fsck_ffs -n /dev/$disk | tee $W/fsck
 	grep -qE 'FIXED|UNREF|BAD|INCORRECT|INCONSISTEN' $W/fsck && return 1
 	mount -r /dev/$disk $W/mnt || return 1

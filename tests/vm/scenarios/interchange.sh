@@ -25,9 +25,7 @@ steps() {
 		    -M 64k || return 1
 		bounded 60 nvmecontrol identify nvme0 | head -n 6
 		nvmecontrol disconnect nvme0 || return 1
-		until_true no_controller || return 1
-		until_true have_disks 0 || return 1
-		until_true no_association || return 1
+		until_true both_gone || return 1
 	done
 	stop_nvmfd || return 1
 	remove_lun ramdisk 0 && remove_lun block 1

@@ -56,6 +56,10 @@ until_true() {
 	done
 }
 
+process_gone() {
+	! kill -0 $1 2>/dev/null
+}
+
 # bounded SECONDS COMMAND...: a command that must not take longer.
 bounded() {
 	_limit=$1
@@ -146,18 +150,22 @@ listening() {
 	netstat -an -p tcp | grep -q "[.]$1 .*LISTEN"
 }
 
+both_listening() {
+	listening $PORT && listening $DISCOVERY
+}
+
 # Extra arguments allow digests and so on.
 start_nvmfd() {
 	nvmfd -d -K -F -p $PORT -P $DISCOVERY -n $NQN "$@" \
 	    > $OUT/nvmfd.log 2>&1 &
 	NVMFD=$!
-	until_true listening $PORT
+	until_true both_listening
 }
 
 stop_nvmfd() {
 	[ -n "$NVMFD" ] || return 0
 	kill $NVMFD
-	wait $NVMFD 2>/dev/null
+	until_true process_gone $NVMFD || return 1
 	NVMFD=
 	until_true port_gone
 }
@@ -169,17 +177,10 @@ port_gone() {
 #
 # The host side.
 #
+# The disk of a namespace: CAM probes namespaces side by side, so that a disk's
+# number does not say which one it is.
 disk_of() {
-	# The nda disks at a controller, in the order of their namespaces.
-	camcontrol devlist -v | awk -v c="$1" '
-	    /^scbus/ { here = ($3 == c) }
-	    here && /<.*>/ {
-		if (match($0, /\([^)]*\)/)) {
-			n = split(substr($0, RSTART + 1, RLENGTH - 2), f, ",");
-			for (i = 1; i <= n; i++)
-				if (f[i] ~ /^nda/) print f[i];
-		}
-	    }'
+	camcontrol devlist | sed -nE "s/.* lun $1 \\(.*(nda[0-9]+).*/\\1/p"
 }
 
 disks() {
@@ -206,11 +207,28 @@ no_association() {
 	! ctladm nvlist | grep -q '^ *[0-9]'
 }
 
+# Nodes, disks and the controller's side end one after the other.  What comes
+# next would meet what is left: a disk that is going, or another controller ID.
+host_gone() {
+	no_controller && have_disks 0
+}
+
+both_gone() {
+	host_gone && no_association
+}
+
 #
 # What must come back to where it was.
 #
 kernel_messages() {
 	dmesg -c
+}
+
+# said PATTERN...: the kernel has printed a line of each, since kernel_messages.
+said() {
+	for _line in "$@"; do
+		dmesg | grep -q "$_line" || return 1
+	done
 }
 
 # Allocations of our malloc types: "type inuse memuse" per line.
@@ -247,9 +265,9 @@ network_kb() {
 
 # Whatever a failed scenario left behind, so that the next one can start.
 cleanup() {
-	[ -n "$NVMFD" ] && kill $NVMFD 2>/dev/null
-	ls /dev/nvme[0-9]* > /dev/null 2>&1 && disconnect_all
-	sleep 1
+	no_controller || disconnect_all
+	until_true host_gone
+	stop_nvmfd
 	for _l in $(ctladm devlist 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $2 ":" $1 }'); do
 		ctladm remove -b ${_l%%:*} -l ${_l##*:}
 	done

@@ -29,8 +29,7 @@ round() {
 		    return 1
 	fi
 	nvmecontrol disconnect nvme0 || return 1
-	until_true no_controller || return 1
-	until_true no_association || return 1
+	until_true both_gone || return 1
 	malloc_use > $W/malloc.inside
 	stop_nvmfd || return 1
 	remove_lun ramdisk 0 > /dev/null || return 1

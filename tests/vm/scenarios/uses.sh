@@ -11,6 +11,11 @@
 
 RELEASE=$(uname -r | sed 's/-.*//')
 
+# The last lines of a new disk, of a new association and of its end.
+DISK_FOUND='^nda0: .* sectors'
+ASSOCIATED='^nvmft[0-9]*: associated'
+TERMINATED='^nvmft[0-9]*: association terminated'
+
 # Numbers that depend on the moment or on the machine and not on the modules.
 normalise() {
 	sed -E \
@@ -78,7 +83,7 @@ use_discover() {
 use_connect() {
 	run nvmecontrol connect 127.0.0.1:$PORT $NQN
 	until_true have_disks 1
-	sleep 1
+	until_true said "$DISK_FOUND" "$ASSOCIATED"
 	messages
 	ls /dev | grep '^nvme'
 	run nvmecontrol devlist
@@ -102,20 +107,20 @@ use_identify() {
 
 use_disconnect() {
 	run nvmecontrol disconnect nvme0
-	until_true no_controller
+	until_true both_gone
+	until_true said "$TERMINATED"
 	messages
 	run nvmecontrol disconnect nvme0
 	run nvmecontrol disconnect-all
 	run nvmecontrol connect 127.0.0.1:$PORT $NQN
 	until_true have_disks 1
 	run nvmecontrol disconnect $NQN
-	until_true no_controller
+	until_true both_gone
 	run nvmecontrol connect -i 2 -F 127.0.0.1:$PORT $NQN
 	until_true have_disks 1
-	sleep 1
 	sysctl_names dev.nvme.0
 	run nvmecontrol disconnect-all
-	until_true no_controller
+	until_true both_gone
 	run nvmecontrol connect 127.0.0.1:$PORT $NQN-unknown
 	run nvmecontrol connect 127.0.0.1:4 $NQN
 	ls /dev | grep '^n[vd][ma]'
@@ -124,31 +129,43 @@ use_disconnect() {
 use_connect_all() {
 	run nvmecontrol connect-all 127.0.0.1:$DISCOVERY
 	until_true have_disks 1
-	sleep 1
+	until_true said "$DISK_FOUND" "$ASSOCIATED"
 	messages
 	run nvmecontrol devlist
 	run nvmecontrol disconnect-all
-	until_true no_controller
+	until_true both_gone
 }
 
-# The connection goes; device, disk and I/O stay; reconnect lets it go on.
+# The connection goes; device, disk and I/O stay; reconnect lets it go on.  The
+# load has no end of its own: it is told to when I/O flows again, and then reads
+# back all that it wrote.
 cut() {
-	$T/loadgen -f /dev/nda0 -s 7 -t 1 -b 48m -M 64k -z 32m \
+	$T/loadgen -f /dev/nda0 -s 7 -t 1 -b 64g -M 64k -z 32m \
 	    > $W/load.txt 2>&1 &
 	_load=$!
-	sleep 1
+	until_true io_flows
 	"$@" > $W/cut.txt 2>&1
 	until_true sh -c 'nvmecontrol devlist | grep -q disconnected'
+	until_true no_association
 	sleep 2
 	kill -0 $_load && echo "I/O is pending"
 	ls /dev | grep -E '^(nvme0|nvme0n1|nda0)$'
 	run nvmecontrol devlist
 	run nvmecontrol reconnect nvme0 127.0.0.1:$PORT
+	until_true io_flows
+	kill $_load
 	wait $_load
 	echo "load status $?"
 	grep -o 'errors=.*' $W/load.txt
 	grep -v errors=0 $W/load.txt
 	run nvmecontrol devlist
+}
+
+# The I/O queue's count of commands moves.
+io_flows() {
+	_before=$(sysctl -n dev.nvme.0.ioq.0.num_cmds)
+	sleep 0.5
+	[ $(sysctl -n dev.nvme.0.ioq.0.num_cmds) -gt $_before ]
 }
 
 drop_tcp() {
@@ -163,7 +180,7 @@ use_reconnect() {
 	messages | grep -E 'nvme0: established|associated|administrative|nda0: (removed|Serial)'
 	run nvmecontrol reconnect nvme0 127.0.0.1:$PORT
 	run nvmecontrol disconnect nvme0
-	until_true no_controller
+	until_true both_gone
 }
 
 use_target() {
@@ -180,9 +197,10 @@ use_target() {
 	run ctladm nvterminate -c 77
 	run ctladm nvterminate -c 0
 	until_true no_association
+	until_true said "$TERMINATED"
 	messages | grep nvmft
 	run nvmecontrol disconnect-all
-	until_true no_controller
+	until_true both_gone
 	run ctladm nvlist
 	run ctladm nvterminate -a
 }
@@ -228,12 +246,12 @@ use_ctld() {
 	write_ctl_conf 1
 	run ctld -t -f $W/ctl.conf
 	run ctld -f $W/ctl.conf
-	until_true listening $PORT
+	until_true both_listening
 	run ctladm portlist -f nvmf
 	run nvmecontrol discover 127.0.0.1:$DISCOVERY
 	run nvmecontrol connect -g -G 127.0.0.1:$PORT $NQN
 	until_true have_disks 1
-	sleep 1
+	until_true said "$DISK_FOUND" "$ASSOCIATED"
 	messages
 	run nvmecontrol devlist
 	run nvmecontrol identify nvme0
@@ -242,11 +260,11 @@ use_ctld() {
 	write_ctl_conf 2
 	kill -HUP $(cat /var/run/ctld.pid)
 	until_true have_disks 2
-	sleep 1
+	until_true said '^nda1: .* sectors' '^nvme0: AER'
 	messages
 	run nvmecontrol devlist
 	run nvmecontrol disconnect-all
-	until_true no_controller
+	until_true both_gone
 	kill $(cat /var/run/ctld.pid)
 	until_true port_gone
 	run ctladm portlist -f nvmf

@@ -184,9 +184,10 @@ for line in sys.stdin:
         say("# ")
     if "@@" in line:
         token = line.split("@@")[1].split()[0]
+        answers = ["@@" + token + " 0\r\n"] * line.count("echo @@")
         if "run.sh" in line:
             {body}
-        say("@@" + token + " 0\r\n")
+        say("".join(answers))
 """
 
 
@@ -221,6 +222,13 @@ class Console(unittest.TestCase):
     def test_lock_order(self):
         out = self.boot('say("CASE x ok\\r\\nlock order reversal:\\r\\n")')
         self.assertEqual([c.verdict for c in out.cases], ["ok", "FAIL"])
+
+    def test_a_message_in_the_middle_of_the_answer(self):
+        out = self.boot(
+            'say("CASE x ok\\r\\n"); '
+            'answers[0] = answers[0][:5] + "nvme0: gone\\r\\n" + answers[0][5:]'
+        )
+        self.assertEqual([c.verdict for c in out.cases], ["ok"])
 
     def test_hang(self):
         start = time.monotonic()

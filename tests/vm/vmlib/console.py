@@ -17,6 +17,9 @@ LOGIN = re.compile(r"login: *$")
 SINGLE_USER = re.compile(r"Enter full pathname of shell or RETURN for /bin/sh: *$")
 SHELL = re.compile(r"(^|\n)(root@[^\n]*|[^\n]*)[#$]\s*$")
 
+# What run() has the shell say when a command is done.
+STRAY = re.compile(r"@@[0-9a-f]+ \d+\n")
+
 
 class GuestError(Exception):
     """The guest did not do what was waited for."""
@@ -141,7 +144,7 @@ class Guest:
         # Root may have another shell.  A shell that starts drops what was
         # typed before its prompt.
         self.send("exec /bin/sh")
-        self.prompt(60, at)
+        self.prompt(60 * self.options.factor, at)
         self.send("set +o emacs +o vi; stty -echo; PS1=; PS2=")
         for attempt in range(10):
             try:
@@ -173,14 +176,18 @@ class Guest:
         """Start a command; what finish() wants to know of it."""
         at = len(self.text)
         token = f"{at:x}{int(time.monotonic() * 1000):x}"
-        # The token is not in the line that is typed, in case it is echoed.
-        self.send(f"{command}; echo @@''{token} $?")
+        # The token is not in the line that is typed, in case it is echoed.  It comes
+        # twice: a message of the kernel can be printed in the middle of one.
+        say = f"echo @@''{token} $s"
+        self.send(f"{command}; s=$?; {say}; {say}")
         return at, token
 
     def finish(self, begun, seconds):
         at, token = begun
         match = self.wait([re.compile(rf"@@{token} (\d+)")], seconds, at)
-        return self.text[at : at + match.start()], int(match.group(1))
+        # The second token of the command before may have come late.
+        output = STRAY.sub("", self.text[at : at + match.start()])
+        return output, int(match.group(1))
 
     def interrogate(self):
         """What a guest that hangs is doing, for the report."""
