@@ -144,7 +144,7 @@ class Guest:
         # Root may have another shell.  A shell that starts drops what was
         # typed before its prompt.
         self.send("exec /bin/sh")
-        self.prompt(60 * self.options.factor, at)
+        self.prompt(60 * max(self.options.factor, 1), at)
         self.send("set +o emacs +o vi; stty -echo; PS1=; PS2=")
         for attempt in range(10):
             try:
