@@ -66,7 +66,7 @@ class Store:
 
     def expected(self, variant):
         """Seconds of a boot, going by those that were; None if there was none."""
-        every = [b for b in self.boots if b.get("seconds")]
+        every = [b for b in self.boots if b.get("seconds") is not None]
         like = [b for b in every if b["variant"] == variant] or every
         return sum(b["seconds"] for b in like) / len(like) if like else None
 

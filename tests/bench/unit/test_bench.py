@@ -11,12 +11,14 @@ import json
 import pathlib
 import sys
 import tempfile
+import types
 import unittest
 import xml.etree.ElementTree
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+import bench  # noqa: E402
 from benchlib import cells, costreport, floors, linux, loadgen, measure  # noqa: E402
 from benchlib import metrics, plot  # noqa: E402
 from benchlib import samples, session, stats, table  # noqa: E402
@@ -309,6 +311,42 @@ class Stores(unittest.TestCase):
         self.assertNotEqual(one, samples.fingerprint([self.path], seconds=4))
         self.path.write_bytes(b"two")
         self.assertNotEqual(one, samples.fingerprint([self.path], seconds=3))
+
+
+class Runs(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.store = samples.Store(pathlib.Path(folder.name) / "samples.jsonl", "b")
+        self.booted = []
+
+    def boot(self, name, variant):
+        self.booted.append(name)
+        yield "read-4k-qd1", {"iops": 1.0}
+        if name == "2-c":
+            raise console.GuestError("QEMU exited\nand more")
+
+    def run_boots(self, at_most):
+        args = types.SimpleNamespace(pairs=2, variants="c rust", boots=at_most)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            left = bench.run(self.boot, self.store, args)
+        return left, said.getvalue()
+
+    def test_a_b_a_b_and_on_where_it_stopped(self):
+        left, said = self.run_boots(1)
+        self.assertEqual((left, self.booted), (3, ["1-c"]))
+        self.assertIn("# pair 1 c: 0 s, 0 min to go", said)
+        left, _ = self.run_boots(None)
+        self.assertEqual((left, self.booted), (0, ["1-c", "1-rust", "2-c", "2-rust"]))
+
+    def test_a_boot_that_fails_is_a_result_and_so_is_what_it_measured(self):
+        self.run_boots(None)
+        self.assertEqual(
+            [(f["pair"], f["failure"]) for f in self.store.failures()],
+            [(2, "GuestError: QEMU exited")],
+        )
+        self.assertEqual(self.store.figures("read-4k-qd1", "c", "iops"), {1: 1.0, 2: 1.0})
 
 
 class Reports(unittest.TestCase):
