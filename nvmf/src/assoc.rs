@@ -12,7 +12,7 @@ use crate::nvlist::List;
 use crate::proto::assoc::{Action, Event};
 use crate::proto::handoff::{DLE_ADRFAM, Handoff, missing_adrfam, subnqn, validate};
 use crate::proto::limits::{max_transfer, mpsmin, sim_depth};
-use crate::proto::timeout::SYNC_MS;
+use crate::proto::timeout::SYNC;
 use crate::scan;
 use sys::cam::{Sim, SimError, SimParams};
 use sys::cdev::Cdev;
@@ -132,13 +132,13 @@ fn create_sim(
 /// CAP and VS.
 fn fetch_properties(ctrl: &Controller, link: &Link, sleep: CanSleep<'_>) -> Result<(u64, u32)> {
     let cap = link
-        .property_get(property::CAP, true, SYNC_MS, sleep)
+        .property_get(property::CAP, true, SYNC, sleep)
         .map_err(|_| {
             ctrl.say(format_args!("Failed to fetch CAP"));
             Errno::ENXIO
         })?;
     let vs = link
-        .property_get(property::VS, false, SYNC_MS, sleep)
+        .property_get(property::VS, false, SYNC, sleep)
         .map_err(|_| {
             ctrl.say(format_args!("Failed to fetch VS"));
             Errno::ENXIO

@@ -8,7 +8,7 @@ use crate::assoc::hold_requests;
 use crate::controller::Controller;
 use crate::link::Link;
 use crate::proto::assoc::{Action, Event};
-use crate::proto::timeout::SHUTDOWN_MS;
+use crate::proto::timeout::SHUTDOWN;
 use sys::mem::KArc;
 use sys::newbus::ShutdownHandler;
 use sys::sync::Gate;
@@ -19,7 +19,7 @@ const POLL_MS: u32 = 5;
 
 /// Gives outstanding I/O a chance to end in order; false if it did not.
 fn drain_io(link: &Link, sleep: CanSleep<'_>) -> bool {
-    let end = uptime_ms().saturating_add(u64::from(SHUTDOWN_MS));
+    let end = uptime_ms().saturating_add(u64::from(SHUTDOWN.ms));
     while link.io().iter().any(|qp| !qp.is_quiet()) {
         if uptime_ms() >= end {
             return false;

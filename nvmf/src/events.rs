@@ -10,7 +10,7 @@ use crate::name::Hex;
 use crate::proto::aer::{self, Changed, Event, MAX_SLOTS, Slot, SlotEvent};
 use crate::proto::slots::{Class, Cqe, cqe_dw0, cqe_status};
 use crate::proto::status::{is_host_abort, is_success};
-use crate::proto::timeout::SYNC_MS;
+use crate::proto::timeout::SYNC;
 use crate::qpair::{HostQpair, Refused, Request, admin_command};
 use crate::scan;
 use crate::sync::execute;
@@ -107,7 +107,7 @@ impl Link {
             csi: 0,
         };
         let sqe = Sqe::get_log_page(NSID_ALL, &args);
-        let Ok(done) = execute(this.admin(), sqe, Some((buf, false)), SYNC_MS, sleep) else {
+        let Ok(done) = execute(this.admin(), sqe, Some((buf, false)), SYNC, sleep) else {
             return;
         };
         if !is_success(done.status()) || !page.lists_namespaces() {

@@ -5,10 +5,12 @@
 //!
 //! - [`host`] is the module with `/dev/nvmf`; [`controller`] is what lives as long as a device `nvmeX`.
 //! - [`link`] is one association with its [`qpair`]s; [`assoc`] makes and remakes it, [`detach`] ends it.
+//! - [`abort`] deals with commands that take too long.
 //! - [`sim`] serves CAM, [`node`] the devices `nvmeXnY`, [`ctldev`] the device `nvmeX`.
 //! - [`proto`] decides; it knows nothing of the kernel.
 #![cfg_attr(not(test), no_std)]
 
+pub mod abort;
 pub mod assoc;
 pub mod controller;
 pub mod ctldev;

@@ -10,7 +10,7 @@ use crate::nvlist::List;
 use crate::proto::aer;
 use crate::proto::handoff::{Queue, Source};
 use crate::proto::keepalive::KeepAlive;
-use crate::proto::timeout::SYNC_MS;
+use crate::proto::timeout::{Limit, SYNC};
 use crate::qpair::{HostQpair, Setup};
 use crate::sync::{Done, ExecError, execute};
 use sys::mem::{KArc, KBuf, KVec, SetOnce};
@@ -29,6 +29,8 @@ pub struct Features {
     pub mdts: u8,
     /// Number of Namespaces.
     pub nn: u32,
+    /// Abort Command Limit: one less than the Aborts that may be outstanding.
+    pub acl: u8,
     /// Asynchronous Event Request Limit.
     pub aerl: u8,
     /// Optional Asynchronous Events Supported.
@@ -48,6 +50,7 @@ impl Features {
         Some(Self {
             mdts: id.mdts,
             nn: id.nn.get(),
+            acl: id.acl,
             aerl: id.aerl,
             oaes: id.oaes.get(),
             elpe: id.elpe,
@@ -207,10 +210,10 @@ impl Link {
     pub fn admin_command(
         &self,
         sqe: Sqe,
-        ms: u32,
+        limit: Limit,
         sleep: CanSleep<'_>,
     ) -> core::result::Result<Done, ExecError> {
-        execute(&self.admin, sqe, None, ms, sleep)
+        execute(&self.admin, sqe, None, limit, sleep)
     }
 
     /// Reads a property of 4 bytes, or of 8 if it is `wide`.
@@ -218,10 +221,10 @@ impl Link {
         &self,
         offset: u32,
         wide: bool,
-        ms: u32,
+        limit: Limit,
         sleep: CanSleep<'_>,
     ) -> Result<u64> {
-        let done = self.admin_command(Sqe::property_get(offset, wide), ms, sleep)?;
+        let done = self.admin_command(Sqe::property_get(offset, wide), limit, sleep)?;
         if done.status() >> 1 != 0 {
             self.ctrl.say(format_args!(
                 "PROPERTY_GET failed, status {:#x}",
@@ -238,15 +241,15 @@ impl Link {
 
     /// Tells the controller to shut down in order; does not wait until it has.
     pub fn shut_down_controller(&self, sleep: CanSleep<'_>) {
-        use crate::proto::timeout::SHUTDOWN_MS;
+        use crate::proto::timeout::SHUTDOWN;
         use sys::wire::fabrics::Cc;
-        let Ok(cc) = self.property_get(property::CC, false, SHUTDOWN_MS, sleep) else {
+        let Ok(cc) = self.property_get(property::CC, false, SHUTDOWN, sleep) else {
             self.ctrl
                 .say(format_args!("Failed to fetch CC for shutdown"));
             return;
         };
         let sqe = Sqe::property_set(property::CC, Cc(cc as u32).with_normal_shutdown().0);
-        let failed = match self.admin_command(sqe, SHUTDOWN_MS, sleep) {
+        let failed = match self.admin_command(sqe, SHUTDOWN, sleep) {
             Ok(done) => done.status() >> 1 != 0,
             // A controller that closes the connection in answer has understood.
             Err(ExecError::Aborted) => false,
@@ -262,7 +265,7 @@ impl Link {
     pub fn start_events(this: &KArc<Self>, sleep: CanSleep<'_>) -> Result<()> {
         let value = aer::configuration(this.features.oaes, this.features.ver);
         let sqe = Sqe::set_features(fid::ASYNC_EVENT_CONFIG, value);
-        let done = match this.admin_command(sqe, SYNC_MS, sleep) {
+        let done = match this.admin_command(sqe, SYNC, sleep) {
             Ok(done) => done,
             Err(e) => {
                 this.ctrl.say(format_args!(

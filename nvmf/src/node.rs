@@ -10,7 +10,7 @@ use crate::passthru;
 use crate::proto::ns::Geometry;
 use crate::proto::slots::{Class, Cqe, cqe_status};
 use crate::proto::status::{BioOutcome, DataOutcome, bio_outcome};
-use crate::proto::timeout::Deadline;
+use crate::proto::timeout::{Deadline, Patience};
 use crate::qpair::{Command, HostQpair, Refused, Request};
 use sys::bio::{Bio, BioCommand, BioQueue, IoBuf};
 use sys::cdev::{Cdev, CdevHandler, ioc};
@@ -297,7 +297,7 @@ impl Namespace {
             ns: this.clone(),
             range,
         });
-        let deadline = Deadline::after(uptime_ms(), IO_MS);
+        let patience = Patience::Until(Deadline::after(uptime_ms(), IO_MS));
         let refused = HostQpair::submit(
             qp,
             Command {
@@ -305,7 +305,7 @@ impl Namespace {
                 data,
                 request,
                 class: Class::Normal,
-                deadline,
+                patience,
             },
         );
         let (request, full) = match refused {

@@ -8,7 +8,7 @@ use crate::controller::Controller;
 use crate::name::Name;
 use crate::proto::slots::aborted_cqe;
 use crate::proto::status::DataOutcome;
-use crate::proto::timeout::PASSTHROUGH_MS;
+use crate::proto::timeout::PASSTHROUGH;
 use crate::qpair::HostQpair;
 use crate::sync::{ExecError, execute};
 use sys::bio::IoBuf;
@@ -90,7 +90,7 @@ pub fn run(
         kprint!("{}: failed to send passthrough command", ctrl.name());
         return Err(Errno::ECONNABORTED);
     };
-    let done = match execute(qp, sqe, buf, PASSTHROUGH_MS, sleep) {
+    let done = match execute(qp, sqe, buf, PASSTHROUGH, sleep) {
         Ok(done) => done,
         Err(ExecError::Aborted) => {
             // Without data the abort is only visible in the completion.

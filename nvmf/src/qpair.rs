@@ -10,6 +10,7 @@
 // A refused command goes back to its submitter by value: there is no memory to box it in.
 #![allow(clippy::result_large_err)]
 
+use crate::abort::{Aborts, Target};
 use crate::controller::Controller;
 use crate::name::Name;
 use crate::node::NodeBio;
@@ -18,7 +19,7 @@ use crate::proto::keepalive::KeepAlive;
 use crate::proto::slots::{
     CidError, Class, Cqe, Entry, Finished, Progress, Shape, Storage, Table, Transfer, cqe_cid,
 };
-use crate::proto::timeout::Deadline;
+use crate::proto::timeout::{Patience, Verdict};
 use crate::sim;
 use crate::sync::SyncCommand;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -47,6 +48,8 @@ pub enum Request {
     Event(u32),
     /// Our own Keep Alive.
     KeepAlive,
+    /// An Abort.
+    Abort(Target),
 }
 
 /// A command to submit.
@@ -59,8 +62,8 @@ pub struct Command {
     pub request: Request,
     /// Which slots it may use.
     pub class: Class,
-    /// When it is overdue.
-    pub deadline: Deadline,
+    /// How long it may take.
+    pub patience: Patience,
 }
 
 /// Why a command was not submitted.
@@ -119,6 +122,8 @@ pub struct HostQpair {
     index: Option<u32>,
     generation: u64,
     keep_alive: KArc<KeepAlive>,
+    /// Aborts that this queue carries.
+    pub aborts: Aborts,
     transport: SetOnce<Gate<Qpair<HostQpair>>>,
     state: Mutex<State>,
     room: Condvar,
@@ -209,6 +214,7 @@ impl HostQpair {
                 index: setup.index,
                 generation: setup.generation,
                 keep_alive: setup.keep_alive.clone(),
+                aborts: Aborts::default(),
                 transport: SetOnce::new(),
                 state: Mutex::new(c"nvmf qp", state, wait)?,
                 room: Condvar::new(c"nvmfqpqu", wait)?,
@@ -265,7 +271,7 @@ impl HostQpair {
             data,
             request,
             class,
-            deadline,
+            patience,
         } = cmd;
         let transfer = match &data {
             Some((_, true)) => Some(Transfer::Write),
@@ -282,7 +288,7 @@ impl HostQpair {
             let refused = if st.down {
                 Some((payload, true))
             } else {
-                match st.table.allocate(class, transfer, deadline, payload) {
+                match st.table.allocate(class, transfer, patience, payload) {
                     Ok(cid) => {
                         this.publish(&st.table);
                         sqe.cid = cid.into();
@@ -308,7 +314,7 @@ impl HostQpair {
                     data,
                     request,
                     class,
-                    deadline,
+                    patience,
                 };
                 return Err(if down {
                     Refused::Down(back)
@@ -422,6 +428,7 @@ impl HostQpair {
             Request::Sync(cmd) => cmd.finish(&cqe, data),
             Request::Event(i) => Controller::event_completed(&this.ctrl, this.generation, i, &cqe),
             Request::KeepAlive => this.ctrl.keep_alive_completed(&this.keep_alive, &cqe),
+            Request::Abort(target) => this.aborts.ended(target),
         }
         Self::next(this, direct);
     }
@@ -470,7 +477,14 @@ impl HostQpair {
         Controller::failure(&self.ctrl, self.generation);
     }
 
-    /// A command was overdue.
+    /// Its number for the controller.
+    pub fn id(&self) -> u16 {
+        self.index
+            .and_then(|i| u16::try_from(i).ok())
+            .map_or(0, |i| i.saturating_add(1))
+    }
+
+    /// A command was overdue, and is given up.
     pub fn overdue(&self) {
         kprint!(
             "{}: command timed out on {}, disconnecting",
@@ -480,10 +494,21 @@ impl HostQpair {
         self.failed();
     }
 
-    /// Looks for overdue commands; true if there is one.
-    pub fn has_overdue(&self, now: u64) -> bool {
-        let st = self.state.lock();
-        !st.down && st.table.overdue(now).is_some()
+    /// The first command that something is to be done about, and what. Of an Abort [`Self::abort_ended`] is to be told.
+    pub fn look(&self, now: u64, may_abort: bool) -> Option<(u16, Verdict)> {
+        let mut st = self.state.lock();
+        if st.down {
+            return None;
+        }
+        st.table.look(now, may_abort)
+    }
+
+    /// The Abort for a command has ended.
+    pub fn abort_ended(this: &KArc<Self>, cid: u16) {
+        let step = owned(this.state.lock().table.abort_ended(cid));
+        if let Step::Finished(f) = step {
+            Self::complete(this, f, false);
+        }
     }
 
     /// Whether no command of CAM or of a node is outstanding.
@@ -647,6 +672,6 @@ pub fn admin_command(sqe: Sqe, request: Request, class: Class) -> Command {
         data: None,
         request,
         class,
-        deadline: Deadline::NONE,
+        patience: Patience::ENDLESS,
     }
 }

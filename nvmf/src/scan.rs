@@ -10,7 +10,7 @@ use crate::node::Namespace;
 use crate::proto::ns::{self, Geometry};
 use crate::proto::scan::{PAGE_LEN, ScanError, Step, Walk};
 use crate::proto::status::{DataOutcome, is_success};
-use crate::proto::timeout::SYNC_MS;
+use crate::proto::timeout::SYNC;
 use crate::sync::{Done, ExecError, execute};
 use sys::bio::IoBuf;
 use sys::cam::RescanError;
@@ -52,7 +52,7 @@ fn identify(
         link.admin(),
         Sqe::identify(cns, nsid),
         Some((buf, false)),
-        SYNC_MS,
+        SYNC,
         sleep,
     ) {
         Ok(done) => done,

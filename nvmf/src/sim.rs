@@ -8,7 +8,7 @@ use crate::controller::Controller;
 use crate::proto::ns::{self, Namespace};
 use crate::proto::slots::{Class, Cqe, cqe_status};
 use crate::proto::status::{CcbOutcome, DataOutcome, ccb_outcome};
-use crate::proto::timeout::Deadline;
+use crate::proto::timeout::{Deadline, Patience};
 use crate::qpair::{Command, HostQpair, Request};
 use sys::cam::{Ccb, CcbStatus, SimHandler};
 use sys::time::uptime_ms;
@@ -23,13 +23,13 @@ const FORMATS_END: usize = 384;
 pub fn command(ccb: Ccb) -> Command {
     let sqe: Sqe = zerocopy::transmute!(ccb.sqe());
     let data = ccb.data();
-    let deadline = Deadline::of_ccb(uptime_ms(), ccb.timeout());
+    let patience = Patience::Until(Deadline::of_ccb(uptime_ms(), ccb.timeout()));
     Command {
         sqe,
         data,
         request: Request::Ccb(ccb),
         class: Class::Normal,
-        deadline,
+        patience,
     }
 }
 

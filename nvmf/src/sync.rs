@@ -6,7 +6,7 @@
 
 use crate::proto::slots::{Class, Cqe, cqe_status};
 use crate::proto::status::{DataOutcome, is_host_abort};
-use crate::proto::timeout::Deadline;
+use crate::proto::timeout::Limit;
 use crate::qpair::{Command, HostQpair, Refused, Request};
 use sys::bio::IoBuf;
 use sys::mem::KArc;
@@ -104,13 +104,13 @@ impl Done {
     }
 }
 
-/// Sends a command and waits for it, at most `ms` milliseconds. With `buf`, its data go to (`true`) or come from the
-/// controller. A command that is overdue costs the controller its association.
+/// Sends a command and waits for it, as long as `limit` says. With `buf`, its data go to (`true`) or come from the
+/// controller. A command that is overdue, and that the controller does not abort, costs it the association.
 pub fn execute(
     qp: &KArc<HostQpair>,
     sqe: Sqe,
     buf: Option<(IoBuf, bool)>,
-    ms: u32,
+    limit: Limit,
     sleep: CanSleep<'_>,
 ) -> Result<Done, ExecError> {
     let no_memory = |_| ExecError::NoMemory;
@@ -142,14 +142,16 @@ pub fn execute(
         wait,
     )
     .map_err(no_memory)?;
-    let end = uptime_ms().saturating_add(u64::from(ms));
+    let begin = uptime_ms();
+    let due = begin.saturating_add(u64::from(limit.ms));
+    let end = begin.saturating_add(u64::from(limit.wait_ms()));
 
     let mut attempt = Command {
         sqe,
         data,
         request: Request::Sync(command.clone()),
         class: Class::Normal,
-        deadline: Deadline::NONE,
+        patience: limit.patience(begin),
     };
     loop {
         match HostQpair::submit(qp, attempt) {
@@ -168,7 +170,7 @@ pub fn execute(
                 return Err(ExecError::Aborted);
             }
             Err(Refused::Full(back)) => {
-                let left = end.saturating_sub(uptime_ms());
+                let left = due.saturating_sub(uptime_ms());
                 if left == 0 {
                     if let Some(b) = &command.buf {
                         b.give_back();
@@ -196,17 +198,21 @@ pub fn execute(
                 .wait_ms(&mut state, u32::try_from(left).unwrap_or(u32::MAX), sleep);
         }
     };
+    let now = uptime_ms();
     match outcome {
-        Some(o) if is_host_abort(cqe_status(&o.cqe)) => Err(ExecError::Aborted),
+        Some(o) if is_host_abort(cqe_status(&o.cqe)) && now < due => Err(ExecError::Aborted),
+        // Nobody is told that it was overdue but in this way.
+        Some(o) if is_host_abort(cqe_status(&o.cqe)) => Err(ExecError::TimedOut),
         Some(o) => Ok(Done {
             command,
             cqe: o.cqe,
             data: o.data,
         }),
-        None if uptime_ms() >= end => {
+        None if now >= end => {
             qp.overdue();
             Err(ExecError::TimedOut)
         }
+        None if now >= due => Err(ExecError::TimedOut),
         None => Err(ExecError::Aborted),
     }
 }

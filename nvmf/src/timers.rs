@@ -4,6 +4,7 @@
 //! Timers of a controller: keep-alive, overdue commands, reconnect notifications, and controller loss.
 #![forbid(unsafe_code)]
 
+use crate::abort::Found;
 use crate::controller::{
     Controller, TASK_RESUME, TIMER_LOSS, TIMER_RECONNECT, TIMER_RX, TIMER_TX, TIMER_WATCH,
 };
@@ -12,7 +13,7 @@ use crate::node::Namespace;
 use crate::proto::keepalive::{KeepAlive, RxExpiry, TxExpiry};
 use crate::proto::slots::{Class, Cqe, cqe_status};
 use crate::proto::status::{is_host_abort, is_success};
-use crate::proto::timeout::WATCH_MS;
+use crate::proto::timeout::{ABORT_WATCH_MS, WATCH_MS};
 use crate::qpair::{HostQpair, Refused, Request, admin_command};
 use sys::CanSleep;
 use sys::mem::KArc;
@@ -131,19 +132,13 @@ impl CalloutHandler<TIMER_TX> for Controller {
 impl CalloutHandler<TIMER_WATCH> for Controller {
     fn fire(this: KArc<Self>) {
         let Some(link) = this.link() else { return };
-        let now = uptime_ms();
-        let late = |qp: &&KArc<HostQpair>| qp.has_overdue(now);
-        if let Some(qp) = link
-            .io()
-            .iter()
-            .chain(core::iter::once(link.admin()))
-            .find(late)
-        {
-            qp.overdue();
-            return;
-        }
+        let ms = match link.look_at_deadlines(uptime_ms()) {
+            Found::InTime => WATCH_MS,
+            Found::Aborting => ABORT_WATCH_MS,
+            Found::GivenUp => return,
+        };
         let again = this.clone();
-        this.watch_timer.arm_ms(WATCH_MS, again);
+        this.watch_timer.arm_ms(ms, again);
     }
 }
 

@@ -6,11 +6,12 @@
 //!
 //! A command is finished, and its identifier free, only when three things have happened in any order: the thread that
 //! submitted it is done with it, its completion queue entry arrived (or the host gave it up), and its data buffer, if
-//! it has one, is no longer used by the transport. So a late event can never hit the identifier's next user.
+//! it has one, is no longer used by the transport; and when an Abort for it, if there was one, has ended. So a late
+//! event, or a late Abort, can never hit the identifier's next user.
 #![forbid(unsafe_code)]
 
 use super::status::{ABORTED_BY_HOST, DataOutcome};
-use super::timeout::Deadline;
+use super::timeout::{Patience, Verdict};
 use core::marker::PhantomData;
 use core::ops::DerefMut;
 
@@ -71,6 +72,16 @@ enum Data {
     Failed,
 }
 
+/// Who, beside the transport, is still busy with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// The thread that submits it.
+    Submitter,
+    /// An Abort that names it.
+    Abort,
+    Nobody,
+}
+
 #[derive(Debug)]
 enum State<T> {
     Free { next: Option<u16> },
@@ -81,26 +92,34 @@ enum State<T> {
 #[derive(Debug)]
 struct Active<T> {
     class: Class,
-    /// The submitter is still busy with it.
-    submitter: bool,
+    holder: Holder,
     /// Neither has the response arrived, nor has the host given the command up.
     response: bool,
     data: Data,
     /// Bytes that must arrive, while data is awaited; then the errno, if it failed.
     number: u32,
-    /// The deadline, while the response is awaited; then the completion queue entry.
+    /// The patience with it, while the response is awaited; then the completion queue entry.
     answer: [u64; 2],
     payload: T,
 }
 
 impl<T> Active<T> {
     fn is_done(&self) -> bool {
-        !(self.submitter || self.response || self.data == Data::Awaited)
+        self.holder == Holder::Nobody && !self.response && self.data != Data::Awaited
     }
 
-    fn deadline(&self) -> Option<Deadline> {
-        let [deadline, _] = self.answer;
-        self.response.then_some(Deadline::from_raw(deadline))
+    /// What is to be done about it.
+    fn look(&mut self, now: u64, may_abort: bool) -> Verdict {
+        if !self.response {
+            return Verdict::Wait;
+        }
+        let may_abort = may_abort && self.holder == Holder::Nobody;
+        let (patience, verdict) = Patience::from_raw(self.answer).look(now, may_abort);
+        self.answer = patience.to_raw();
+        if verdict == Verdict::Abort {
+            self.holder = Holder::Abort;
+        }
+        verdict
     }
 
     fn respond(&mut self, cqe: Cqe) {
@@ -318,7 +337,7 @@ impl<T, S: Storage<T>> Table<T, S> {
         &mut self,
         class: Class,
         data: Option<Transfer>,
-        deadline: Deadline,
+        patience: Patience,
         payload: T,
     ) -> Result<u16, T> {
         if *self.room(class) == 0 {
@@ -339,14 +358,14 @@ impl<T, S: Storage<T>> Table<T, S> {
         };
         entry.0 = State::Active(Active {
             class,
-            submitter: true,
+            holder: Holder::Submitter,
             response: true,
             data: data.map_or(Data::Complete, |_| Data::Awaited),
             number: match data {
                 Some(Transfer::Read(len)) => len,
                 Some(Transfer::Write) | None => 0,
             },
-            answer: [deadline.to_raw(), 0],
+            answer: patience.to_raw(),
             payload,
         });
         self.free = next;
@@ -421,7 +440,7 @@ impl<T, S: Storage<T>> Table<T, S> {
     /// The submitter is done with the command.
     pub fn submitted(&mut self, cid: u16) -> Progress<'_, T> {
         match self.active(cid) {
-            Some(a) if a.submitter => a.submitter = false,
+            Some(a) if a.holder == Holder::Submitter => a.holder = Holder::Nobody,
             _ => return Progress::Unexpected,
         }
         self.settle(cid)
@@ -431,7 +450,7 @@ impl<T, S: Storage<T>> Table<T, S> {
     pub fn cancel(&mut self, cid: u16) -> Option<T> {
         let Entry(state) = self.slots.get_mut(usize::from(cid))?;
         match core::mem::replace(state, State::Free { next: None }) {
-            State::Active(a) if a.submitter => {
+            State::Active(a) if a.holder == Holder::Submitter => {
                 self.release(cid, a.class);
                 self.sq_tail = (self.sq_tail + self.entries - 1) % self.entries;
                 self.commands = self.commands.wrapping_sub(1);
@@ -477,31 +496,49 @@ impl<T, S: Storage<T>> Table<T, S> {
         self.settle(cid)
     }
 
-    /// Gives a command up that waits for a response.
+    /// Gives a command up that waits for a response; an Abort for it is not waited for either.
     pub fn abort(&mut self, cid: u16) -> Progress<'_, T> {
         match self.active(cid) {
-            Some(a) if a.response => a.respond(aborted_cqe(cid)),
+            Some(a) if a.response || a.holder == Holder::Abort => {
+                if a.response {
+                    a.respond(aborted_cqe(cid));
+                }
+                if a.holder == Holder::Abort {
+                    a.holder = Holder::Nobody;
+                }
+            }
             _ => return Progress::Unexpected,
         }
         self.settle(cid)
     }
 
-    /// A command whose response is overdue.
-    pub fn overdue(&self, now: u64) -> Option<u16> {
-        let late = |e: &Entry<T>| match &e.0 {
-            State::Active(a) => a.deadline().is_some_and(|at| at.is_past(now)),
-            State::Free { .. } => false,
-        };
-        self.slots
-            .iter()
-            .position(late)
-            .and_then(|i| u16::try_from(i).ok())
+    /// The first command that something is to be done about, and what.
+    pub fn look(&mut self, now: u64, may_abort: bool) -> Option<(u16, Verdict)> {
+        self.slots.iter_mut().enumerate().find_map(|(i, e)| {
+            let State::Active(a) = &mut e.0 else {
+                return None;
+            };
+            match a.look(now, may_abort) {
+                Verdict::Wait => None,
+                verdict => Some((u16::try_from(i).ok()?, verdict)),
+            }
+        })
+    }
+
+    /// The Abort for a command has ended, whatever came of it.
+    pub fn abort_ended(&mut self, cid: u16) -> Progress<'_, T> {
+        match self.active(cid) {
+            Some(a) if a.holder == Holder::Abort => a.holder = Holder::Nobody,
+            _ => return Progress::Unexpected,
+        }
+        self.settle(cid)
     }
 }
 
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use super::super::timeout::{Deadline, GRACE_MS};
     use super::*;
     use std::vec::Vec;
 
@@ -539,7 +576,7 @@ mod tests {
 
     fn put(t: &mut Tab, data: bool, payload: u32) -> u16 {
         let data = data.then_some(Transfer::Read(4096));
-        t.allocate(Class::Normal, data, Deadline::NONE, payload)
+        t.allocate(Class::Normal, data, Patience::ENDLESS, payload)
             .unwrap()
     }
 
@@ -592,7 +629,10 @@ mod tests {
         let ids: Vec<u16> = (0..4).map(|i| put(&mut t, false, i)).collect();
         assert_eq!(ids, [0, 1, 2, 3]);
         assert!(!t.has_room());
-        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 9), Err(9));
+        assert_eq!(
+            t.allocate(Class::Normal, None, Patience::ENDLESS, 9),
+            Err(9)
+        );
         for cid in [2, 0] {
             assert!(waiting(t.submitted(cid)));
             finished(t.response(&cqe(cid, 0), true).unwrap());
@@ -630,10 +670,7 @@ mod tests {
             t.response(&cqe(cid, 0), true).unwrap_err(),
             CidError::Inactive
         );
-        assert!(matches!(
-            t.data(7, 4096, 0),
-            Progress::Unexpected
-        ));
+        assert!(matches!(t.data(7, 4096, 0), Progress::Unexpected));
         assert!(matches!(t.submitted(7), Progress::Unexpected));
         assert!(matches!(t.abort(cid), Progress::Unexpected));
     }
@@ -643,10 +680,16 @@ mod tests {
         let mut t = table(shape(3, 2));
         put(&mut t, false, 0);
         put(&mut t, false, 1);
-        assert!(t.allocate(Class::Normal, None, Deadline::NONE, 2).is_err());
-        assert!(t.allocate(Class::Event, None, Deadline::NONE, 3).is_ok());
-        assert!(t.allocate(Class::Event, None, Deadline::NONE, 4).is_ok());
-        assert!(t.allocate(Class::Event, None, Deadline::NONE, 5).is_err());
+        assert!(
+            t.allocate(Class::Normal, None, Patience::ENDLESS, 2)
+                .is_err()
+        );
+        assert!(t.allocate(Class::Event, None, Patience::ENDLESS, 3).is_ok());
+        assert!(t.allocate(Class::Event, None, Patience::ENDLESS, 4).is_ok());
+        assert!(
+            t.allocate(Class::Event, None, Patience::ENDLESS, 5)
+                .is_err()
+        );
     }
 
     #[test]
@@ -722,25 +765,73 @@ mod tests {
         assert_eq!(t.payload(cid), Some(&mut 8));
     }
 
+    fn timed(t: &mut Tab, ms: u32, payload: u32) -> u16 {
+        let patience = Patience::Until(Deadline::after(0, ms));
+        let cid = t.allocate(Class::Normal, None, patience, payload).unwrap();
+        t.submitted(cid);
+        cid
+    }
+
     #[test]
-    fn overdue_commands() {
+    fn an_overdue_command_is_aborted_once_and_then_given_up() {
         let mut t = table(shape(4, 0));
         put(&mut t, false, 0);
-        let cid = t
-            .allocate(Class::Normal, None, Deadline::after(0, 10), 1)
-            .unwrap();
-        assert_eq!(t.overdue(10), None);
-        assert_eq!(t.overdue(11), Some(cid));
-        t.submitted(cid);
+        let cid = timed(&mut t, 10, 1);
+        assert_eq!(t.look(10, true), None);
+        assert_eq!(t.look(11, false), None);
+        assert_eq!(t.look(11, true), Some((cid, Verdict::Abort)));
+        assert_eq!(t.look(11, true), None);
+        let end = 12 + u64::from(GRACE_MS);
+        assert_eq!(t.look(end, true), Some((cid, Verdict::GiveUp)));
+        // It was answered, and is only waiting for its Abort.
+        assert!(waiting(t.response(&cqe(cid, 0), true).unwrap()));
+        assert_eq!(t.look(end, true), None);
+        assert_eq!(finished(t.abort_ended(cid)).payload, 1);
+    }
+
+    #[test]
+    fn an_identifier_rests_while_an_abort_names_it() {
+        let mut t = table(shape(2, 0));
+        let cid = timed(&mut t, 10, 1);
+        assert!(t.look(11, true).is_some());
+        assert!(waiting(t.response(&cqe(cid, 0), true).unwrap()));
+        assert!(!t.has_room());
+        assert!(matches!(t.submitted(cid), Progress::Unexpected));
+        finished(t.abort_ended(cid));
+        assert!(matches!(t.abort_ended(cid), Progress::Unexpected));
+
+        // The Abort may end first, and change nothing.
+        let cid = timed(&mut t, 10, 2);
+        assert!(t.look(11, true).is_some());
+        assert!(waiting(t.abort_ended(cid)));
         finished(t.response(&cqe(cid, 0), true).unwrap());
-        assert_eq!(t.overdue(11), None);
+
+        // With the association, Aborts end as well, before or after the command.
+        let cid = timed(&mut t, 10, 3);
+        assert!(t.look(11, true).is_some());
+        assert_eq!(cqe_status(&finished(t.abort(cid)).cqe), ABORTED_BY_HOST);
+        let cid = timed(&mut t, 10, 4);
+        assert!(t.look(11, true).is_some());
+        assert!(waiting(t.response(&cqe(cid, 0), true).unwrap()));
+        assert_eq!(cqe_status(&finished(t.abort(cid)).cqe), 0);
+        assert!(t.is_idle());
+    }
+
+    #[test]
+    fn a_command_that_is_being_submitted_is_not_aborted() {
+        let mut t = table(shape(2, 0));
+        let patience = Patience::Until(Deadline::after(0, 10));
+        let cid = t.allocate(Class::Normal, None, patience, 1).unwrap();
+        assert_eq!(t.look(11, true), None);
+        t.submitted(cid);
+        assert_eq!(t.look(11, true), Some((cid, Verdict::Abort)));
     }
 
     #[test]
     fn a_write_needs_no_bytes_in_return() {
         let mut t = table(shape(4, 0));
         let cid = t
-            .allocate(Class::Normal, Some(Transfer::Write), Deadline::NONE, 1)
+            .allocate(Class::Normal, Some(Transfer::Write), Patience::ENDLESS, 1)
             .unwrap();
         t.submitted(cid);
         assert!(waiting(t.data(cid, 0, 0)));
@@ -785,15 +876,22 @@ mod tests {
         let mut counts = Vec::new();
         for n in 0..127 {
             assert!(t.has_room());
-            let cid = t.allocate(Class::Normal, None, Deadline::NONE, n).unwrap();
+            let cid = t
+                .allocate(Class::Normal, None, Patience::ENDLESS, n)
+                .unwrap();
             assert_eq!(t.payload(cid), Some(&mut n.clone()));
-            if counts.last() != Some(&(t.count(), n)) && counts.last().map(|c| c.0) != Some(t.count()) {
+            if counts.last() != Some(&(t.count(), n))
+                && counts.last().map(|c| c.0) != Some(t.count())
+            {
                 counts.push((t.count(), n));
             }
         }
         assert_eq!(counts, [(16, 0), (32, 8), (64, 16), (127, 32)]);
         assert!(!t.has_room());
-        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 1), Err(1));
+        assert_eq!(
+            t.allocate(Class::Normal, None, Patience::ENDLESS, 1),
+            Err(1)
+        );
         // Every command has an identifier of its own.
         for cid in 0..127 {
             t.submitted(cid);
@@ -806,14 +904,18 @@ mod tests {
     fn without_memory_to_grow_a_command_waits_for_another_ones_end() {
         let mut t = scarce(4, 4);
         for n in 0..4 {
-            t.allocate(Class::Normal, None, Deadline::NONE, n).unwrap();
+            t.allocate(Class::Normal, None, Patience::ENDLESS, n)
+                .unwrap();
         }
-        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 9), Err(9));
+        assert_eq!(
+            t.allocate(Class::Normal, None, Patience::ENDLESS, 9),
+            Err(9)
+        );
         assert!(!t.has_room());
         t.submitted(2);
         finished(t.response(&cqe(2, 0), true).unwrap());
         assert!(t.has_room());
-        assert_eq!(t.allocate(Class::Normal, None, Deadline::NONE, 9), Ok(2));
+        assert_eq!(t.allocate(Class::Normal, None, Patience::ENDLESS, 9), Ok(2));
         // An identifier that the table could have later is no reason to end the connection as for an invalid one.
         assert_eq!(
             t.response(&cqe(126, 0), true).unwrap_err(),

@@ -12,7 +12,7 @@ use core::ops::{Deref, DerefMut};
 
 use nvmf::proto::slots::{self, CidError, Class, Entry, Finished, Progress, Shape, Table};
 use nvmf::proto::status::{CcbOutcome, ccb_outcome, is_success};
-use nvmf::proto::timeout::Deadline;
+use nvmf::proto::timeout::Patience;
 use nvmf_tcp::proto::fault::Kind;
 use nvmf_tcp::proto::pdu::{DataPdu, R2tPdu};
 use nvmf_tcp::proto::rx::DataEnd;
@@ -101,7 +101,7 @@ impl Host<'_> {
         });
         let cid = self
             .table
-            .allocate(Class::Normal, data, Deadline::NONE, number)
+            .allocate(Class::Normal, data, Patience::ENDLESS, number)
             .expect("a slot was free");
         self.started += 1;
         assert!(!self.transfers[usize::from(cid)].is_active());

@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Once, PoisonError};
 use std::time::Duration;
 
@@ -290,6 +290,13 @@ pub struct Disk {
     pub block: u32,
 }
 
+static CCB_TIMEOUT: AtomicU32 = AtomicU32::new(30_000);
+
+/// `kern.cam.nda.default_timeout`, in milliseconds.
+pub fn set_timeout(ms: u32) {
+    CCB_TIMEOUT.store(ms, Ordering::Relaxed);
+}
+
 /// `camcontrol rescan`: looks at the first namespaces of a controller.
 pub fn rescan(controller: &str) {
     const NAMESPACES: u32 = 8;
@@ -550,7 +557,7 @@ pub(crate) unsafe extern "C" fn nvrs_ccb_sqe(c: *const nvrs_ccb, sqe: *mut u8) {
 pub(crate) unsafe extern "C" fn nvrs_ccb_timeout(c: *const nvrs_ccb) -> u32 {
     // SAFETY: the caller's CCB.
     unsafe { object::<Ccb, _>(c, "ccb_h.timeout") };
-    30_000
+    CCB_TIMEOUT.load(Ordering::Relaxed)
 }
 
 #[unsafe(no_mangle)]
