@@ -11,6 +11,7 @@ use crate::node::Namespace;
 use crate::proto::assoc::{Action, Association, Event, State};
 use crate::proto::handoff::Handoff;
 use crate::proto::limits::queue_of_cpu;
+use crate::proto::losses::Losses;
 use crate::qpair::HostQpair;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use sys::cam::Sim;
@@ -21,7 +22,7 @@ use sys::newbus::{Device, ShutdownEvents, fail_on_disconnection};
 use sys::nv::NvList;
 use sys::sync::{Condvar, Gate, Mutex, Sx};
 use sys::task::{Callout, Task};
-use sys::time::{current_cpu, max_cpus};
+use sys::time::{current_cpu, max_cpus, uptime_ms};
 use sys::{CanSleep, Result, Wait};
 
 /// Task that takes a failed association down.
@@ -67,6 +68,8 @@ pub struct Conn {
     pub identity: Identity,
     /// Time of the last disconnect.
     pub last_disconnect: (u64, u32),
+    /// How the last associations fared.
+    pub losses: Losses,
 }
 
 /// The namespaces, in the order of their identifiers.
@@ -137,6 +140,7 @@ impl Controller {
             link: None,
             identity,
             last_disconnect: (0, 0),
+            losses: Losses::default(),
         };
         let trtype = conn.identity.handoff.trtype;
         let cpus = max_cpus() as usize;
@@ -220,6 +224,9 @@ impl Controller {
     pub fn transition(&self, event: Event) -> Action {
         let mut conn = self.conn.lock();
         let action = conn.machine.handle(event);
+        if (event, action) == (Event::SetupDone, Action::Proceed) {
+            conn.losses.made(uptime_ms());
+        }
         if !conn.machine.is_owned() {
             self.idle.broadcast();
         }

@@ -11,16 +11,20 @@ use crate::controller::{
 use crate::link::Link;
 use crate::node::Namespace;
 use crate::proto::keepalive::{KeepAlive, RxExpiry, TxExpiry};
+use crate::proto::losses::Reconnect;
 use crate::proto::slots::{Class, Cqe, cqe_status};
 use crate::proto::status::{is_host_abort, is_success};
 use crate::proto::timeout::{ABORT_WATCH_MS, WATCH_MS};
 use crate::qpair::{HostQpair, Refused, Request, admin_command};
 use sys::CanSleep;
+use sys::log::RateLimit;
 use sys::mem::KArc;
 use sys::newbus::notify_reconnect;
 use sys::task::{CalloutHandler, TaskHandler};
 use sys::time::uptime_ms;
 use sys::wire::Sqe;
+
+static NOISE: RateLimit = RateLimit::new(4);
 
 /// Seconds as milliseconds of a timer.
 fn seconds(s: u32) -> u32 {
@@ -50,11 +54,24 @@ impl Controller {
         self.watch_timer.stop();
     }
 
-    /// Starts what leads to a reconnect, or to the end.
+    /// Starts what leads to a reconnect, or to the end, after the loss of an association.
     pub fn start_recovery(this: &KArc<Self>) {
         let handoff = this.identity().handoff;
+        let reconnect = this.with_conn(|conn| conn.losses.lost(uptime_ms()));
         if handoff.reconnect_delay != 0 {
-            notify_reconnect(this.name().as_cstr());
+            match reconnect {
+                Reconnect::Later(short) if handoff.survives_delay() => {
+                    if NOISE.allow() {
+                        this.say(format_args!(
+                            "{short} associations in a row were short, reconnecting in {} seconds",
+                            handoff.reconnect_delay
+                        ));
+                    }
+                }
+                Reconnect::Now | Reconnect::Later(_) => {
+                    notify_reconnect(this.name().as_cstr());
+                }
+            }
             this.reconnect_timer
                 .arm_ms(seconds(handoff.reconnect_delay), this.clone());
         }

@@ -126,6 +126,13 @@ pub struct Handoff {
     pub admin: Queue,
 }
 
+impl Handoff {
+    /// Whether a lost controller is still there when the reconnect delay is over.
+    pub fn survives_delay(&self) -> bool {
+        self.loss_timeout == 0 || self.reconnect_delay < self.loss_timeout
+    }
+}
+
 fn clamp(value: Option<u64>) -> u32 {
     u32::try_from(value.unwrap_or(0)).unwrap_or(u32::MAX)
 }
@@ -365,6 +372,18 @@ mod tests {
         )
         .unwrap();
         assert_eq!((h.kato_ms, h.reconnect_delay), (0, u32::MAX));
+    }
+
+    #[test]
+    fn a_pause_must_not_cost_the_controller() {
+        let with = |delay, loss| {
+            let list = good()
+                .with(c"reconnect_delay", Value::Number(delay))
+                .with(c"controller_loss_timeout", Value::Number(loss));
+            validate(&list).unwrap().survives_delay()
+        };
+        assert!(with(10, 600) && with(10, 0) && with(10, 11));
+        assert!(!with(10, 10) && !with(10, 1));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod assoc;
 pub mod handoff;
 pub mod keepalive;
 pub mod limits;
+pub mod losses;
 pub mod ns;
 pub mod scan;
 pub mod slots;
