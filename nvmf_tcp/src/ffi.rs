@@ -33,6 +33,12 @@ pub static nvrs_tcp_max_transmit_data: AtomicU32 = AtomicU32::new(DEFAULT_MAX_TR
 /// How long unloading waits for the network to let go of the last mbufs.
 const UNLOAD_WAIT_MS: u32 = 5_000;
 
+/// MOD_LOAD: what can be found out before the first queue pair.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvrs_tcp_prepare() {
+    sys::crc::choose();
+}
+
 /// MOD_UNLOAD: EBUSY while a queue pair's memory is in use.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvrs_tcp_busy() -> c_int {

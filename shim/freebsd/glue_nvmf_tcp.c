@@ -15,6 +15,7 @@ extern struct nvmf_transport_ops nvrs_tcp_ops;
 extern uint32_t nvrs_tcp_max_transmit_data;
 
 int	nvrs_tcp_busy(void);
+void	nvrs_tcp_prepare(void);
 
 static MALLOC_DEFINE(M_NVMF_TCP, "nvmf_tcp", "NVMe over TCP");
 struct malloc_type *const nvrs_malloc_type = M_NVMF_TCP;
@@ -36,10 +37,15 @@ nvmf_tcp_modevent(module_t mod, int what, void *arg)
 {
 	int error;
 
-	if (what == MOD_UNLOAD) {
+	switch (what) {
+	case MOD_LOAD:
+		nvrs_tcp_prepare();
+		break;
+	case MOD_UNLOAD:
 		error = nvrs_tcp_busy();
 		if (error != 0)
 			return (error);
+		break;
 	}
 	return (nvmf_transport_module_handler(mod, what, arg));
 }

@@ -10,9 +10,15 @@
 
 #include <machine/bus.h>
 #include <sys/bus_dma.h>
-#include <sys/gsb_crc32.h>
 #include <sys/mbuf.h>
 #include <sys/memdesc.h>
+
+#include <vm/vm.h>
+#include <vm/vm_param.h>
+#include <vm/pmap.h>
+#include <vm/vm_page.h>
+
+#include <machine/vmparam.h>
 
 _Static_assert(sizeof(struct nvrs_memdesc) == sizeof(struct memdesc),
     "struct memdesc changed");
@@ -119,7 +125,7 @@ nvrs_m_crc_piece(void *arg, void *data, u_int len)
 {
 	uint32_t *crc = arg;
 
-	*crc = calculate_crc32c(*crc, data, len);
+	*crc = nvrs_crc32c(*crc, data, len);
 	return (0);
 }
 
@@ -166,11 +172,64 @@ nvrs_memdesc_vlist(struct nvrs_memdesc *md, struct nvrs_segment *segs,
 	*MEMDESC(md) = memdesc_vlist((struct bus_dma_segment *)segs, nseg);
 }
 
+static void
+nvrs_vlist_copyback(const struct bus_dma_segment *seg, uint32_t off,
+    uint32_t len, const char *src)
+{
+	uint32_t take;
+
+	for (; off >= seg->ds_len; seg++)
+		off -= seg->ds_len;
+	for (; len != 0; len -= take, src += take, off = 0, seg++) {
+		take = MIN(len, seg->ds_len - off);
+		memcpy((char *)(uintptr_t)seg->ds_addr + off, src, take);
+	}
+}
+
+static void
+nvrs_pages_copyback(vm_page_t *page, uint32_t off, uint32_t len,
+    const char *src)
+{
+	uint32_t take;
+
+	page += off >> PAGE_SHIFT;
+	off &= PAGE_MASK;
+	for (; len != 0; len -= take, src += take, off = 0, page++) {
+		take = MIN(len, PAGE_SIZE - off);
+		memcpy((char *)PHYS_TO_DMAP(VM_PAGE_TO_PHYS(*page)) + off, src,
+		    take);
+	}
+}
+
+/*
+ * As memdesc_copyback(), with the module's own memcpy() in place of the
+ * kernel's, which copies byte by byte and leaves it to the processor to make
+ * words of that: not all do.
+ */
 void
 nvrs_memdesc_copyback(struct nvrs_memdesc *md, uint32_t off, uint32_t len,
     const void *src)
 {
-	memdesc_copyback(MEMDESC(md), off, len, src);
+	struct memdesc *mem = MEMDESC(md);
+
+	switch (mem->md_type) {
+	case MEMDESC_VADDR:
+		memcpy((char *)mem->u.md_vaddr + off, src, len);
+		break;
+	case MEMDESC_VLIST:
+		nvrs_vlist_copyback(mem->u.md_list, off, len, src);
+		break;
+	case MEMDESC_VMPAGES:
+		if (PMAP_HAS_DMAP) {
+			nvrs_pages_copyback(mem->u.md_ma, mem->md_offset + off,
+			    len, src);
+			break;
+		}
+		/* FALLTHROUGH */
+	default:
+		memdesc_copyback(mem, off, len, src);
+		break;
+	}
 }
 
 void
@@ -181,7 +240,7 @@ nvrs_memdesc_copydata(struct nvrs_memdesc *md, uint32_t off, uint32_t len,
 }
 
 struct nvrs_copy {
-	struct memdesc	*md;
+	struct nvrs_memdesc *md;
 	uint32_t	off;
 	uint32_t	*crc;
 };
@@ -191,9 +250,9 @@ nvrs_copy_piece(void *arg, void *data, u_int len)
 {
 	struct nvrs_copy *cp = arg;
 
-	memdesc_copyback(cp->md, cp->off, len, data);
+	nvrs_memdesc_copyback(cp->md, cp->off, len, data);
 	if (cp->crc != NULL)
-		*cp->crc = calculate_crc32c(*cp->crc, data, len);
+		*cp->crc = nvrs_crc32c(*cp->crc, data, len);
 	cp->off += len;
 	return (0);
 }
@@ -202,7 +261,7 @@ void
 nvrs_memdesc_from_mbuf(struct nvrs_memdesc *md, uint32_t off,
     const struct mbuf *m, uint32_t moff, uint32_t len, uint32_t *crc)
 {
-	struct nvrs_copy cp = { MEMDESC(md), off, crc };
+	struct nvrs_copy cp = { md, off, crc };
 
 	m_apply(__DECONST(struct mbuf *, m), moff, len, nvrs_copy_piece, &cp);
 }

@@ -122,6 +122,9 @@ int	nvrs_copyout(const void *kaddr, void *uaddr, size_t len);	/* S */
 int	nvrs_copyinstr(const void *uaddr, void *kaddr, size_t len, size_t *done); /* S */
 
 /* CRC32C, raw: start with all ones, complement at the end. */
-uint32_t nvrs_crc32c(uint32_t crc, const void *buf, uint32_t len);	/* N */
+typedef uint32_t nvrs_crc32c_t(uint32_t crc, const void *buf, uint32_t len);
+nvrs_crc32c_t nvrs_crc32c;						/* N */
+/* What nvrs_crc32c() is from now on; before its first use. */
+void	nvrs_crc32c_use(nvrs_crc32c_t *crc32c);				/* N */
 
 #endif /* !_NVRS_BASE_H_ */

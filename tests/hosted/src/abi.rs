@@ -26,7 +26,7 @@ same! {
         nvrs_callout_drain nvrs_thread_spawn nvrs_thread_join;
     time: nvrs_uptime_us nvrs_uptime_exact_us nvrs_realtime nvrs_pause_ms nvrs_curcpu nvrs_maxcpus nvrs_stack_ok;
     console: nvrs_print nvrs_panic;
-    crc: nvrs_crc32c;
+    crc: nvrs_crc32c nvrs_crc32c_use;
     nv: nvrs_nv_create nvrs_nv_destroy nvrs_nv_clone nvrs_nv_error nvrs_nv_bool
         nvrs_nv_number nvrs_nv_string nvrs_nv_binary nvrs_nv_nvlist nvrs_nv_array
         nvrs_nv_add_bool nvrs_nv_add_number nvrs_nv_add_string nvrs_nv_add_binary

@@ -49,6 +49,7 @@ impl Kernel {
         console::take();
         fault::reset();
         assert_eq!(nvmf_transport::ffi::nvrs_transport_load(), 0);
+        nvmf_tcp::ffi::nvrs_tcp_prepare();
         // SAFETY: the table is static.
         let r = unsafe {
             nvmf_transport::ffi::nvmf_transport_module_handler(ptr::null_mut(), 0, tcp_ops())
