@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The nvmf-rs authors
 
-//! What the unit tests share: a bitwise CRC32C, a small deterministic generator, and PDUs to start from.
+//! What the unit tests share: a plain CRC32C, a small deterministic generator, PDUs to start from, and how much of
+//! an exhaustive test Miri is to do.
 #![forbid(unsafe_code)]
 
 extern crate std;
@@ -10,24 +11,43 @@ use std::vec::Vec;
 
 use super::params::{Params, RawParams, Role};
 
-/// A running CRC32C, bit by bit; start with all ones.
-pub fn crc32c_update(mut crc: u32, bytes: &[u8]) -> u32 {
-    for &b in bytes {
-        crc ^= u32::from(b);
-        for _ in 0..8 {
-            crc = if crc & 1 != 0 {
-                crc >> 1 ^ 0x82f6_3b78
-            } else {
-                crc >> 1
-            };
+/// The CRC of each byte, bit by bit.
+static CRC: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut b = 0;
+    while b < table.len() {
+        let mut crc = b as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = crc >> 1 ^ (crc & 1) * 0x82f6_3b78;
+            bit += 1;
         }
+        table[b] = crc;
+        b += 1;
     }
-    crc
+    table
+};
+
+/// A running CRC32C; start with all ones.
+pub fn crc32c_update(crc: u32, bytes: &[u8]) -> u32 {
+    bytes
+        .iter()
+        .fold(crc, |crc, &b| crc >> 8 ^ CRC[usize::from(crc as u8 ^ b)])
 }
 
 /// The CRC32C of a byte string.
 pub fn crc32c(bytes: &[u8]) -> u32 {
     !crc32c_update(!0, bytes)
+}
+
+/// Repetitions of a test that draws at random: under Miri, which judges each access and not only the results, few.
+pub const fn rounds(full: usize) -> usize {
+    if cfg!(miri) { full.div_ceil(100) } else { full }
+}
+
+/// All of the values, or one in so many of them under Miri, the first among them.
+pub fn one_in<T>(n: usize, all: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    all.step_by(if cfg!(miri) { n } else { 1 })
 }
 
 /// A deterministic generator (xorshift64*).

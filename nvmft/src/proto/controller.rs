@@ -504,7 +504,7 @@ mod tests {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             seed >> 16
         };
-        for _ in 0..2000 {
+        for _ in 0..if cfg!(miri) { 20 } else { 2000 } {
             let mut c = fresh();
             let (mut running, mut ended) = (false, 0);
             for _ in 0..30 {

@@ -13,7 +13,7 @@ use sys::wire::tcp::Fes;
 
 use super::*;
 use crate::proto::params::RawParams;
-use crate::proto::testing::{Rng, all_params, crc32c, params, raw_params};
+use crate::proto::testing::{Rng, all_params, crc32c, one_in, params, raw_params, rounds};
 
 /// Types with their header length and whether they carry data, that `role` receives.
 fn kinds(role: Role) -> &'static [(PduType, u8, bool)] {
@@ -96,7 +96,7 @@ fn good_headers_pass_and_any_split_gives_the_same() {
 fn splits(p: &Params, b: &[u8]) {
     let full = check(p, b);
     let mut enough = false;
-    for n in 0..=b.len().min(HEADER_MAX + 8) {
+    for n in one_in(17, 0..=b.len().min(HEADER_MAX + 8)) {
         match check(p, &b[..n]) {
             Ok(Check::Need(need)) => {
                 assert!(
@@ -116,7 +116,7 @@ fn splits(p: &Params, b: &[u8]) {
 #[test]
 fn case_21_wrong_direction_and_unknown_types() {
     for p in all_params() {
-        for t in 0..=255u8 {
+        for t in one_in(7, 0..=255u8) {
             if kinds(p.role).iter().any(|k| k.0 as u8 == t) {
                 continue;
             }
@@ -163,7 +163,7 @@ fn initialize_connection_comes_only_once() {
 #[test]
 fn cases_22_and_23_flags() {
     each_good(|p, kind, hlen, data, good| {
-        for flags in 0..=255u8 {
+        for flags in one_in(7, 0..=255u8) {
             let mut b = good.clone();
             b[1] = flags;
             sign(p, &mut b, hlen);
@@ -200,7 +200,7 @@ fn success_needs_flow_control_off() {
 #[test]
 fn case_25_header_length() {
     each_good(|p, kind, hlen, data, good| {
-        for bad in 0..=255u8 {
+        for bad in one_in(51, 0..=255u8) {
             if bad == hlen {
                 continue;
             }
@@ -224,7 +224,7 @@ fn cases_26_and_27_data_offset() {
                 let header = u32::from(hlen) + if p.hdgst { 4 } else { 0 };
                 let digest = if p.ddgst && carries { 4 } else { 0 };
                 let plen = if carries { 152 + 16 + digest } else { header };
-                for pdo in 0..=255u8 {
+                for pdo in one_in(36, 0..=255u8) {
                     let mut b = good(
                         &p,
                         kind,
@@ -263,7 +263,7 @@ fn cases_26_and_27_data_offset() {
 fn cases_29_to_31_pdu_length() {
     each_good(|p, kind, hlen, data, good| {
         let header = u32::from(hlen) + if p.hdgst { 4 } else { 0 };
-        for plen in (0..header).chain([0x8000_0000, 0xc000_0000, u32::MAX]) {
+        for plen in one_in(19, 0..header).chain([0x8000_0000, 0xc000_0000, u32::MAX]) {
             let mut b = good.clone();
             b[4..8].copy_from_slice(&plen.to_le_bytes());
             if plen >= header && data == 0 && matches!(kind, PduType::CapsuleCmd) {
@@ -363,7 +363,7 @@ fn case_37_a_damaged_header_is_a_digest_error() {
         }
         let n = usize::from(hlen);
         let digest = u32::from_le_bytes(*good[n..].first_chunk().unwrap());
-        for bit in 0..(n + 4) * 8 {
+        for bit in one_in(101, 0..(n + 4) * 8) {
             let mut b = good.clone();
             b[bit / 8] ^= 1 << (bit % 8);
             splits(p, &b);
@@ -432,10 +432,10 @@ fn cases_73_74_77_requests_to_terminate() {
         for plen in [0, 8, 23, 153, u32::MAX] {
             assert_eq!(check(&p, &pdu(0, 24, 0, plen, 1)), Err(Fault::Silent));
         }
-        for flags in 1..=255 {
+        for flags in one_in(23, 1..=255) {
             assert_eq!(check(&p, &pdu(flags, 24, 0, 24, 1)), Err(Fault::Silent));
         }
-        for n in 0..=255 {
+        for n in one_in(8, 0..=255) {
             assert_eq!(check(&p, &pdu(0, n, 0, 24, 1)).is_err(), n != 24);
             assert_eq!(check(&p, &pdu(0, 24, n, 24, 1)).is_err(), n != 0);
         }
@@ -445,7 +445,7 @@ fn cases_73_74_77_requests_to_terminate() {
 #[test]
 fn noise_never_panics_and_splits_alike() {
     let mut rng = Rng::new(21);
-    for round in 0..5_000 {
+    for round in 0..rounds(5_000) {
         let p = all_params().nth(round % 8).unwrap();
         let mut b = rng.bytes(160);
         b[0] %= 12;

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use crate::proto::testing::Rng;
+use crate::proto::testing::{Rng, rounds};
 
 fn data(datao: u32, datal: u32, last: bool) -> DataPdu {
     DataPdu {
@@ -273,7 +273,7 @@ fn a_response_before_all_data_is_a_data_error_only_if_it_claims_success() {
 #[test]
 fn no_sequence_of_pdus_leaves_the_buffer() {
     let mut rng = Rng::new(63);
-    for _ in 0..2000 {
+    for _ in 0..rounds(2000) {
         let len = 1 + rng.below(300) as u32;
         let (mut read, mut write) = (Transfer::read(len), Transfer::write(len));
         let (mut got, mut granted) = (0u64, 0u64);

@@ -11,7 +11,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::proto::params::Role;
-use crate::proto::testing::{Rng, params};
+use crate::proto::testing::{Rng, params, rounds};
 
 type Table = Ttags<u32, Vec<Slot<u32>>>;
 
@@ -297,7 +297,7 @@ fn drain_tells_what_came() {
 /// never more than allowed, and everything ends.
 #[test]
 fn model() {
-    for seed in 0..60 {
+    for seed in 0..rounds(60) as u64 {
         let mut rng = Rng::new(seed);
         let slots = 1 + rng.below(40) as usize;
         let max_r2t = 1 + rng.below(3) as u32;
