@@ -12,7 +12,8 @@
 #   make sim          SEEDS=1000 simulations, or SEED=n once more
 #   make fuzz         the fuzz targets, FUZZ_RUNS executions of each
 #   make coverage     line coverage of each module's halves, with floors
-#   make mutants      deliberate faults, each of which a test must catch
+#   make mutants, sim-mutants
+#                     deliberate faults, each of which a test must catch
 #   make interop      both roles against a stock Linux kernel, if it can be had
 #   make asan, tsan, miri
 #                     the tests under AddressSanitizer, ThreadSanitizer, Miri
@@ -206,7 +207,7 @@ ifdef SEED
 	@$(SIM) --seed $(SEED)
 else
 	@$(SIM) --seeds 0..$(SEEDS)
-	@$(SIM) --guided 20
+	@$(SIM) --kind Guided 20
 	@$(SIM) --sites
 	@$(SIM) --segments
 	@$(SIM) --bytes 499
@@ -235,6 +236,9 @@ asan tsan miri:
 mutants:
 	@python3 tests/mutants/mutants.py --out "$(O)/mutants" $(ARGS)
 
+sim-mutants:
+	@python3 tests/mutants/mutants.py --out "$(O)/mutants" $(ARGS) tests/mutants/kernel.txt
+
 # See tests/interop/README.md; INTEROP='--role linux-host --digests both' and the like.
 interop:
 	@cd tests/interop && python3 -m unittest discover -q -s unit -t .
@@ -255,7 +259,7 @@ clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
-.PHONY: conform all deps test-deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage mutants \
-	asan tsan miri vm-test bench bench-cost clean force
+.PHONY: conform all deps test-deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage \
+	mutants sim-mutants asan tsan miri vm-test bench bench-cost clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -3,7 +3,7 @@
 # Copyright (c) 2026 The nvmf-rs authors
 """Puts each fault of a table into a copy of the sources and runs the test that must catch it.
 
-usage: mutants.py [-h] [--out FOLDER] [--only WORD] [TABLE]
+usage: mutants.py [-h] [--out FOLDER] [--only WORD] [--part I/N] [TABLE]
 
 The named tests must pass on the untouched copy first.  A fault counts as caught only when the copy builds and the test
 then fails; a fault that does not fit the sources any more, or does not build, is as bad as one that survives.
@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,15 +22,26 @@ from dataclasses import dataclass, field
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+BUILD_TIMEOUT_S = 900
 TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, order=True)
+class Test:
+    """A unit test of a crate, a test of the hosted kernel's (`hosted/FILE`), or a simulation (`sim`)."""
+
+    suite: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.suite} {self.name}"
 
 
 @dataclass
 class Fault:
     name: str
     file: str = ""
-    crate: str = ""
-    test: str = ""
+    test: Test = Test("", "")
     old: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
 
@@ -43,7 +55,7 @@ class Fault:
 
 
 def read_table(path: pathlib.Path) -> list[Fault]:
-    """`== name`, `file:`, `test: CRATE PATH`, then lines to find (`-`) and to put in their place (`+`)."""
+    """`== name`, `file:`, `test: SUITE NAME`, then lines to find (`-`) and to put in their place (`+`)."""
     faults: list[Fault] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -55,7 +67,7 @@ def read_table(path: pathlib.Path) -> list[Fault]:
         if line.startswith("file: "):
             faults[-1].file = line[6:]
         elif line.startswith("test: "):
-            faults[-1].crate, faults[-1].test = line[6:].split()
+            faults[-1].test = Test(*line[6:].split(" ", 1))
         elif kind == "-":
             faults[-1].old.append(rest)
         elif kind == "+":
@@ -64,7 +76,7 @@ def read_table(path: pathlib.Path) -> list[Fault]:
             sys.exit(f"{path}:{number}: {line!r}")
     names = [f.name for f in faults]
     for fault in faults:
-        if not (fault.file and fault.test and fault.old) or names.count(fault.name) != 1:
+        if not (fault.file and fault.test.name and fault.old) or names.count(fault.name) != 1:
             sys.exit(f"{path}: {fault.name}: incomplete, or named twice")
     return faults
 
@@ -84,30 +96,66 @@ def copy_sources(to: pathlib.Path) -> None:
             old.unlink()
 
 
-def run_tests(tree: pathlib.Path, crate: str, tests: list[str]) -> tuple[str, str]:
-    """'passed', 'failed', 'hung' or 'broken', and what was printed."""
-    # Only the unit tests, and nothing built for others.
-    command = [os.environ.get("CARGO", "cargo"), "test", "-q", "-p", crate, "--lib", "--", "--exact", *tests]
-    environment = dict(os.environ, CARGO_TARGET_DIR=str(tree.parent / "target"), RUST_BACKTRACE="0")
+def run(command: list[str], tree: pathlib.Path, limit_s: float = TIMEOUT_S) -> tuple[int | None, str]:
+    """Its exit status, None if it hung, and what it printed."""
+    target = str(tree.parent / "target")
+    # Nobody looks into these programs with a debugger: they are linked faster without what it needs.
+    environment = dict(os.environ, CARGO_TARGET_DIR=target, CARGO_PROFILE_DEV_DEBUG="0", RUST_BACKTRACE="0")
+    child = subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as e:
-        return "hung", str(e.stdout)
-    text = done.stdout + done.stderr
-    ran = re.search(r"^running (\d+) test", text, re.MULTILINE)
-    if ran is None or int(ran[1]) != len(set(tests)):
+        printed, _ = child.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        # Its children, too.
+        os.killpg(child.pid, signal.SIGKILL)
+        printed, _ = child.communicate()
+        return None, printed
+    return child.returncode, printed
+
+
+def run_suite(tree: pathlib.Path, suite: str, names: list[str]) -> tuple[str, str]:
+    """'passed', 'failed', 'hung' or 'broken', and what was printed."""
+    cargo = os.environ.get("CARGO", "cargo")
+    if suite == "sim":
+        status, text = run([cargo, "build", "-q", "-p", "hosted", "--bin", "sim"], tree, BUILD_TIMEOUT_S)
+        if status != 0:
+            return "broken", text
+        program = str(tree.parent / "target" / "debug" / "sim")
+        results = [run([program, "--stop", *name.split()], tree) for name in names]
+        text = "".join(printed for _, printed in results)
+        worst = next((status for status, _ in results if status != 0), 0)
+        # Its usage says 2: that is no fault found.
+        known = {0: "passed", 2: "broken", None: "hung"}
+        return known.get(worst, "failed"), text
+    crate, _, file = suite.partition("/")
+    # Only these tests, and nothing built for others.
+    which = ["--test", file] if file else ["--lib"]
+    test = [cargo, "test", "-q", "-p", crate, *which]
+    status, text = run([*test, "--no-run"], tree, BUILD_TIMEOUT_S)
+    if status != 0:
         return "broken", text
-    return ("passed" if done.returncode == 0 else "failed"), text
+    status, text = run([*test, "--", "--exact", *names], tree)
+    if status is None:
+        return "hung", text
+    ran = re.search(r"^running (\d+) test", text, re.MULTILINE)
+    if ran is None or int(ran[1]) != len(set(names)):
+        return "broken", text
+    return ("passed" if status == 0 else "failed"), text
 
 
 def check_untouched(tree: pathlib.Path, faults: list[Fault]) -> None:
-    for crate in sorted({f.crate for f in faults}):
-        tests = sorted({f.test for f in faults if f.crate == crate})
-        result, text = run_tests(tree, crate, tests)
+    for suite in sorted({f.test.suite for f in faults}):
+        names = sorted({f.test.name for f in faults if f.test.suite == suite})
+        result, text = run_suite(tree, suite, names)
         if result != "passed":
-            sys.exit(f"mutants: {crate}: the tests must pass before a fault is put in: {result}\n{text}")
+            sys.exit(f"mutants: {suite}: the tests must pass before a fault is put in: {result}\n{text}")
 
 
 def try_fault(tree: pathlib.Path, fault: Fault) -> tuple[str, str]:
@@ -117,10 +165,17 @@ def try_fault(tree: pathlib.Path, fault: Fault) -> tuple[str, str]:
         return "DOES NOT FIT", f"{fault.file} has the text {text.count(fault.before)} times:\n{fault.before}"
     path.write_text(text.replace(fault.before, fault.after))
     try:
-        result, printed = run_tests(tree, fault.crate, [fault.test])
+        result, printed = run_suite(tree, fault.test.suite, [fault.test.name])
     finally:
         path.write_text(text)
     return {"failed": "caught", "hung": "caught", "passed": "SURVIVED", "broken": "DOES NOT BUILD"}[result], printed
+
+
+def part(text: str) -> tuple[int, int]:
+    which, of = map(int, text.split("/"))
+    if not 1 <= which <= of:
+        raise ValueError(text)
+    return which, of
 
 
 def main() -> int:
@@ -128,9 +183,13 @@ def main() -> int:
     parser.add_argument("table", nargs="?", type=pathlib.Path, default=HERE / "faults.txt")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build" / "mutants")
     parser.add_argument("--only", default="", help="faults whose name or file has this in it")
+    parser.add_argument("--part", type=part, default=(1, 1), help="every Nth fault, from the Ith on")
     args = parser.parse_args()
 
     faults = [f for f in read_table(args.table) if args.only in f.name or args.only in f.file]
+    faults = faults[args.part[0] - 1 :: args.part[1]]
+    if not faults:
+        sys.exit("mutants: no such fault")
     tree = args.out.resolve() / "tree"
     tree.mkdir(parents=True, exist_ok=True)
     copy_sources(tree)
@@ -143,7 +202,7 @@ def main() -> int:
         start = time.monotonic()
         result, text = try_fault(tree, fault)
         seconds = time.monotonic() - start
-        print(f"{fault.name:{width}}  {result:14}  {seconds:4.0f}  {fault.crate} {fault.test}", flush=True)
+        print(f"{fault.name:{width}}  {result:14}  {seconds:4.0f}  {fault.test}", flush=True)
         if result != "caught":
             bad += 1
             print(text, file=sys.stderr)

@@ -234,8 +234,12 @@ impl Sim {
         };
         // SAFETY: the CCB is done: its data is ours again, and so is it.
         let data = unsafe {
-            let data = std::mem::take(&mut *b.data.get());
+            let mut data = std::mem::take(&mut *b.data.get());
             take::<Ccb, _>(Kind::Request, c.0, "xpt_free_ccb");
+            if write {
+                // Whoever still looks at it does not find what was written.
+                data.fill(0xdd);
+            }
             data
         };
         Some((completion, data))

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use sys::Errno;
-use sys::ffi::{nvrs_bio, nvrs_cdev, nvrs_cdev_params, nvrs_memdesc};
+use sys::ffi::{NVRS_BIO_WRITE, nvrs_bio, nvrs_cdev, nvrs_cdev_params, nvrs_memdesc};
 
 use crate::context::{die, may_sleep, no_sleep};
 use crate::object::{Kind, give, object, take};
@@ -137,8 +137,12 @@ pub fn bio(name: &str, cmd: u32, offset: u64, data: Vec<u8>, len: u64) -> Result
     };
     // SAFETY: done, so ours again.
     let data = unsafe {
-        let data = std::mem::take(&mut *b.data.get());
+        let mut data = std::mem::take(&mut *b.data.get());
         take::<Bio, _>(Kind::Request, p, "g_destroy_bio");
+        if cmd == NVRS_BIO_WRITE {
+            // Whoever still looks at it does not find what was written.
+            data.fill(0xdd);
+        }
         data
     };
     Errno::check(error).map(|()| data)

@@ -19,7 +19,7 @@ use sys::ffi::{mbuf, nvrs_conn, nvrs_rxstate};
 
 use crate::context::{die, may_sleep, no_sleep, with_stack_lock};
 use crate::fault;
-use crate::mbuf::{nvrs_m_append, nvrs_m_freem, nvrs_m_length, nvrs_m_split, received, vectors};
+use crate::mbuf::{Piece, nvrs_m_append, nvrs_m_freem, nvrs_m_length, nvrs_m_split, received};
 use crate::object::{Kind, give, object, take};
 use crate::os::{self, Condvar, Instant, Mutex, MutexGuard};
 use crate::sim::sched;
@@ -172,12 +172,11 @@ impl Conn {
     fn fill(&self, rx: &mut Rx) {
         while rx.avail < rx.capacity && !rx.eof && rx.error == 0 {
             let want = READ_SIZE.min((rx.capacity - rx.avail) as usize);
-            let mut buf = vec![0u8; want];
-            match self.socket.receive(&mut buf) {
-                Ok(Some(0)) => rx.eof = true,
-                Ok(Some(n)) => {
-                    buf.truncate(n);
-                    let (head, _) = received(buf, fault::rx_segment());
+            match self.socket.receive(want) {
+                Ok(Some(pieces)) if pieces.is_empty() => rx.eof = true,
+                Ok(Some(pieces)) => {
+                    let n: usize = pieces.iter().map(Piece::len).sum();
+                    let head = received(pieces, fault::rx_segment());
                     rx.chains.push_back(Chain {
                         head,
                         len: n as u32,
@@ -203,21 +202,13 @@ impl Conn {
         let mut tx = lock(&self.tx);
         while tx.written < tx.used && !tx.dead {
             let mut skip = tx.written;
-            let mut iov = Vec::new();
-            for c in &tx.held {
-                if skip >= c.len {
-                    skip -= c.len;
-                    continue;
-                }
-                // SAFETY: held chains are ours.
-                iov.extend(unsafe { vectors(c.head, skip, 64 - iov.len()) });
-                skip = 0;
-                if iov.len() >= 64 {
-                    break;
-                }
-            }
-            // SAFETY: the vectors point into held chains.
-            match unsafe { self.socket.send(&mut iov) } {
+            let unsent = tx.held.iter().filter_map(|c| {
+                let from = skip.min(c.len);
+                skip -= from;
+                (from < c.len).then_some((c.head.cast_const(), from))
+            });
+            // SAFETY: held chains are ours.
+            match unsafe { self.socket.send(unsent) } {
                 Ok(0) => return,
                 Ok(n) => tx.written += n as u32,
                 Err(e) => {

@@ -22,7 +22,7 @@ const FREE_MAGIC: u32 = 0x6672_6565;
 
 /// Memory that mbufs share.
 struct Buf {
-    bytes: Box<[u8]>,
+    _bytes: Box<[u8]>,
 }
 
 /// Foreign memory of `nvrs_m_ext`, given back with its last mbuf.
@@ -185,37 +185,109 @@ fn own(capacity: usize, len: u32) -> *mut mbuf {
     let mut bytes = vec![0xa5; capacity.max(1)].into_boxed_slice();
     let data = bytes.as_mut_ptr();
     // The buffer is written through `data` only.
-    new(Store::Own(Arc::new(Buf { bytes })), data, len)
+    new(Store::Own(Arc::new(Buf { _bytes: bytes })), data, len)
 }
 
-/// A chain over received bytes; `segment` is the most that one mbuf has.
-pub fn received(bytes: Vec<u8>, segment: u32) -> (*mut mbuf, *mut mbuf) {
-    let total = bytes.len();
-    let mut buf = bytes.into_boxed_slice();
-    let base = buf.as_mut_ptr();
-    let buf = Arc::new(Buf { bytes: buf });
-    let segment = if segment == 0 {
-        total
-    } else {
-        segment as usize
-    };
-    let (mut head, mut last): (*mut mbuf, *mut mbuf) = (ptr::null_mut(), ptr::null_mut());
-    let mut off = 0;
-    while off < total {
-        let n = segment.min(total - off);
-        // SAFETY: inside the buffer, which the mbuf keeps.
-        let m = new(Store::Own(buf.clone()), unsafe { base.add(off) }, n as u32);
-        if head.is_null() {
-            head = m;
-        } else {
-            // SAFETY: our own mbufs.
-            unsafe { nvrs_m_append(last, m) };
+/// Part of an mbuf's memory, without the mbuf: what a send buffer, the network
+/// and a receive buffer share.
+pub struct Piece {
+    store: Store,
+    data: *mut u8,
+    len: u32,
+}
+
+// SAFETY: nobody writes to what is shared.
+unsafe impl Send for Piece {}
+
+impl Piece {
+    /// Memory of its own.
+    pub fn own(bytes: Vec<u8>) -> Self {
+        let mut bytes = bytes.into_boxed_slice();
+        let (data, len) = (bytes.as_mut_ptr(), bytes.len() as u32);
+        Piece {
+            store: Store::Own(Arc::new(Buf { _bytes: bytes })),
+            data,
+            len,
         }
-        last = m;
-        off += n;
     }
-    debug_assert!(buf.bytes.len() == total);
-    (head, last)
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the store keeps them.
+        unsafe { std::slice::from_raw_parts(self.data, self.len()) }
+    }
+
+    /// Takes the first bytes off.
+    pub fn split_front(&mut self, len: usize) -> Self {
+        let len = self.len.min(len as u32);
+        let front = Piece {
+            store: self.store.share(),
+            data: self.data,
+            len,
+        };
+        // SAFETY: not beyond its end.
+        self.data = unsafe { self.data.add(len as usize) };
+        self.len -= len;
+        front
+    }
+}
+
+/// The memory of a chain from a byte on, shared with its mbufs.
+///
+/// # Safety
+///
+/// `m` is a chain of the caller's.
+pub unsafe fn pieces(m: *const mbuf, skip: u32) -> Vec<Piece> {
+    let mut out = Vec::new();
+    let (mut m, mut skip) = (m, skip);
+    while !m.is_null() {
+        // SAFETY: the caller's chain.
+        let x = unsafe { at(m, "send") };
+        if skip >= x.len {
+            skip -= x.len;
+        } else if let Some(store) = &x.store {
+            out.push(Piece {
+                store: store.share(),
+                // SAFETY: inside the mbuf.
+                data: unsafe { x.data.add(skip as usize) },
+                len: x.len - skip,
+            });
+            skip = 0;
+        }
+        m = x.next.cast();
+    }
+    out
+}
+
+/// A chain over received bytes; `segment` is the most that one mbuf has, zero:
+/// as they come.
+pub fn received(bytes: Vec<Piece>, segment: u32) -> *mut mbuf {
+    let (mut head, mut last): (*mut mbuf, *mut mbuf) = (ptr::null_mut(), ptr::null_mut());
+    for mut piece in bytes {
+        while !piece.is_empty() {
+            let most = if segment == 0 { piece.len } else { segment };
+            let Piece { store, data, len } = piece.split_front(most as usize);
+            let m = new(store, data, len);
+            if head.is_null() {
+                head = m;
+            } else {
+                // SAFETY: our own mbufs.
+                unsafe { nvrs_m_append(last, m) };
+            }
+            last = m;
+        }
+    }
+    head
 }
 
 /// A mbuf over memory of a memdesc; see `nvrs_memdesc_mbufs`.

@@ -10,10 +10,15 @@ use std::ptr;
 use std::time::Duration;
 
 use sys::Errno;
+use sys::ffi::mbuf;
 
 use crate::context::die;
+use crate::mbuf::{Piece, pieces, vectors};
 use crate::sim::net;
 use crate::sim::sched;
+
+/// Vectors of one call.
+const IOV_MAX: usize = 64;
 
 /// A connection that was taken over from userland. No call on it waits, but
 /// [`Socket::wait`].
@@ -117,6 +122,33 @@ impl Tcp {
         self.socket.as_raw_fd()
     }
 
+    fn receive(&self, want: usize) -> Result<Vec<Piece>, i32> {
+        let mut buf = vec![0u8; want];
+        // SAFETY: room for that many bytes.
+        let n = unsafe { libc::recv(self.fd(), buf.as_mut_ptr().cast(), want, libc::MSG_DONTWAIT) };
+        let n = usize::try_from(n).map_err(|_| last_error())?;
+        buf.truncate(n);
+        Ok(if n == 0 {
+            vec![]
+        } else {
+            vec![Piece::own(buf)]
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The vectors describe readable memory.
+    unsafe fn send(&self, iov: &mut [libc::iovec]) -> Result<usize, i32> {
+        // SAFETY: all-zero is a valid message header.
+        let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+        msg.msg_iov = iov.as_mut_ptr();
+        msg.msg_iovlen = iov.len();
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: the caller's promise.
+        let n = unsafe { libc::sendmsg(self.fd(), &msg, flags) };
+        usize::try_from(n).map_err(|_| last_error())
+    }
+
     fn wait(&self, timeout: Option<Duration>) {
         let mut fds = [self.fd(), self.wake.as_raw_fd()].map(|fd| libc::pollfd {
             fd,
@@ -160,50 +192,47 @@ impl Socket {
         }
     }
 
-    /// Receives what is there; `Ok(None)`: nothing. An error is an errno.
-    pub fn receive(&self, buf: &mut [u8]) -> Result<Option<usize>, i32> {
-        let n = match self {
-            Socket::Tcp(t) => {
-                let p = buf.as_mut_ptr().cast();
-                // SAFETY: room for that many bytes.
-                let n = unsafe { libc::recv(t.fd(), p, buf.len(), libc::MSG_DONTWAIT) };
-                usize::try_from(n).map_err(|_| last_error())
-            }
-            Socket::Simulated(s) => s.receive(buf).map_err(|e| bsd_errno(&e)),
+    /// Receives what is there, at most `want` bytes; `Ok(None)`: nothing, and no
+    /// bytes at the end. An error is an errno.
+    pub fn receive(&self, want: usize) -> Result<Option<Vec<Piece>>, i32> {
+        let pieces = match self {
+            Socket::Tcp(t) => t.receive(want),
+            Socket::Simulated(s) => s.receive_pieces(want).map_err(|e| bsd_errno(&e)),
         };
-        match n {
-            Ok(n) => Ok(Some(n)),
+        match pieces {
+            Ok(pieces) => Ok(Some(pieces)),
             Err(0) => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    /// Sends what there is room for; `Ok(0)`: nothing. An error is an errno.
+    /// Sends what there is room for of chains, each from a byte on; `Ok(0)`:
+    /// nothing. An error is an errno.
     ///
     /// # Safety
     ///
-    /// The vectors describe readable memory.
-    pub unsafe fn send(&self, iov: &mut [libc::iovec]) -> Result<usize, i32> {
+    /// The chains are the caller's.
+    pub unsafe fn send(
+        &self,
+        chains: impl Iterator<Item = (*const mbuf, u32)>,
+    ) -> Result<usize, i32> {
         let n = match self {
             Socket::Tcp(t) => {
-                // SAFETY: all-zero is a valid message header.
-                let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
-                msg.msg_iov = iov.as_mut_ptr();
-                msg.msg_iovlen = iov.len();
-                let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-                // SAFETY: the caller's promise.
-                let n = unsafe { libc::sendmsg(t.fd(), &msg, flags) };
-                usize::try_from(n).map_err(|_| last_error())
+                let mut iov = Vec::new();
+                for (m, skip) in chains {
+                    // SAFETY: the caller's promise.
+                    iov.extend(unsafe { vectors(m, skip, IOV_MAX - iov.len()) });
+                    if iov.len() >= IOV_MAX {
+                        break;
+                    }
+                }
+                // SAFETY: the vectors point into the caller's chains.
+                unsafe { t.send(&mut iov) }
             }
             Socket::Simulated(s) => {
-                let mut bytes = Vec::new();
-                for v in iov.iter() {
-                    // SAFETY: the caller's promise.
-                    let b =
-                        unsafe { std::slice::from_raw_parts(v.iov_base.cast::<u8>(), v.iov_len) };
-                    bytes.extend_from_slice(b);
-                }
-                s.send(&bytes).map_err(|e| bsd_errno(&e))
+                // SAFETY: the caller's promise.
+                let all = chains.flat_map(|(m, skip)| unsafe { pieces(m, skip) });
+                s.send_pieces(all.collect()).map_err(|e| bsd_errno(&e))
             }
         };
         match n {

@@ -21,6 +21,7 @@ fn campaign() -> Campaign {
     Campaign {
         program: PathBuf::from(env!("CARGO_BIN_EXE_sim")),
         jobs: available_parallelism().map_or(1, usize::from),
+        stop: false,
     }
 }
 
@@ -38,9 +39,9 @@ fn seed(n: u64) -> Vec<String> {
 
 #[test]
 fn seeds_are_clean_and_every_event_meets_every_state() {
-    let tour = |n, kind: &str| [seed(n), vec![kind.into()]].concat();
-    let tours = (0..TOURS).map(|n| tour(n, "--tour"));
-    let guided = (0..GUIDED).map(|n| tour(n, "--guided"));
+    let tour = |n, kind: &str| [seed(n), vec!["--kind".into(), kind.into()]].concat();
+    let tours = (0..TOURS).map(|n| tour(n, "Tour"));
+    let guided = (0..GUIDED).map(|n| tour(n, "Guided"));
     let all: Vec<_> = (0..SEEDS).map(seed).chain(tours).chain(guided).collect();
     let outcomes = campaign().run(&all, |_| {});
     all_pass(&outcomes);

@@ -16,10 +16,11 @@ use hosted::sim::{self, sched, tables, workload};
 const USAGE: &str = "\
 usage: sim --seeds FIRST..END [--jobs N]   one simulation per seed
        sim --seed N                        one, in this process
-       sim --guided N                      every event is led to every state, N times
+       sim --kind KIND N                   N of one kind of trouble: Guided, NoMemory, ...
        sim --sites                         each allocation that may fail, does
        sim --segments [STEP]               each end restarts at every STEPth segment
        sim --bytes [STEP]                  connections break at every STEPth byte
+With --stop in front none is started after the first that fails.
 Environment: SIM_TRACE shows the schedule, HOSTED_VERBOSE the console,
 SIM_TABLES names a file for the states and events that met.";
 
@@ -50,8 +51,7 @@ fn special(args: &[&str]) -> Option<Special> {
         let mut number = || args.next()?.parse::<u64>().ok();
         match arg {
             "--small" => s.small = true,
-            "--tour" => s.trouble = Some(Trouble::Tour),
-            "--guided" => s.trouble = Some(Trouble::Guided),
+            "--kind" => s.trouble = Some(Trouble::named(args.next()?)?),
             "--fail-site" => s.site = Some((number()? as usize, number()?)),
             "--restart" => s.restart = Some((number()?, number()? != 0)),
             "--strike" => {
@@ -176,9 +176,10 @@ fn many(c: &Campaign, what: &str, all: &[Vec<String>]) -> bool {
     failed == 0
 }
 
-fn guided(c: &Campaign, count: usize) -> bool {
-    let tour = |n: usize| strings(&["--seed", &n.to_string(), "--guided"]);
-    many(c, "guided tours", &(0..count).map(tour).collect::<Vec<_>>())
+fn of_kind(c: &Campaign, kind: &str, count: usize) -> Option<bool> {
+    Trouble::named(kind)?;
+    let one = |n: usize| strings(&["--seed", &n.to_string(), "--kind", kind]);
+    Some(many(c, kind, &(0..count).map(one).collect::<Vec<_>>()))
 }
 
 fn small(more: &[String]) -> Vec<String> {
@@ -247,10 +248,15 @@ fn bytes(c: &Campaign, step: usize) -> Option<bool> {
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let stop = args.first() == Some(&"--stop");
+    if stop {
+        args.remove(0);
+    }
     let campaign = Campaign {
         program: std::env::current_exe().unwrap_or_default(),
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
+        stop,
     };
     let step = |s: &str| s.parse::<usize>().ok().filter(|n| *n != 0);
     let done = match args[..] {
@@ -266,7 +272,7 @@ fn main() -> ExitCode {
             let c = Campaign { jobs, ..campaign };
             seeds(&c, range)
         }),
-        ["--guided", n] => step(n).map(|n| guided(&campaign, n)),
+        ["--kind", kind, n] => step(n).and_then(|n| of_kind(&campaign, kind, n)),
         ["--sites"] => sites(&campaign),
         ["--segments"] => segments(&campaign, 1),
         ["--segments", n] => step(n).and_then(|n| segments(&campaign, n)),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What a simulation printed: its numbers by name.
 pub type Numbers = BTreeMap<String, u64>;
@@ -30,6 +30,8 @@ pub struct Campaign {
     pub program: PathBuf,
     /// Processes at a time.
     pub jobs: usize,
+    /// No more are started once one has failed.
+    pub stop: bool,
 }
 
 /// Nothing that differs between two runs of a program.
@@ -89,18 +91,23 @@ impl Campaign {
     /// as they come.
     pub fn run(&self, all: &[Vec<String>], each: impl FnMut(&Outcome) + Send) -> Vec<Outcome> {
         let next = AtomicUsize::new(0);
+        let failed = AtomicBool::new(false);
         let each = Mutex::new(each);
         let done: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
         std::thread::scope(|s| {
             for cpu in 0..self.jobs {
-                let (next, each, done) = (&next, &each, &done);
+                let (next, failed, each, done) = (&next, &failed, &each, &done);
                 s.spawn(move || {
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
+                        if self.stop && failed.load(Ordering::Relaxed) {
+                            return;
+                        }
                         let Some(args) = all.get(number) else {
                             return;
                         };
                         let o = self.run_one(args, cpu);
+                        failed.fetch_or(o.result.is_err(), Ordering::Relaxed);
                         each.lock().unwrap_or_else(PoisonError::into_inner)(&o);
                         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                         done.push((number, o));

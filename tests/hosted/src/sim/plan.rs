@@ -78,6 +78,14 @@ const KINDS: [Trouble; 17] = [
     Trouble::Mixed,
 ];
 
+impl Trouble {
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = KINDS.iter().chain(&[Trouble::Guided]);
+        all.copied().find(|t| format!("{t:?}") == name)
+    }
+}
+
 /// All that a seed decides before anything runs.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -145,9 +153,11 @@ impl Plan {
             },
             weather: Weather {
                 delay_us: pick(&[0, 50, 300, 3_000]),
+                ack_us: pick(&[0, 0, 40_000]),
                 segment: pick(&[7, 500, 1448, 16 << 10, 64 << 10]),
                 window: pick(&[4 << 10, 20_000, 64 << 10, 512 << 10]) as u32,
                 partial: pick(&[0, 0, 1]) == 1,
+                loopback: pick(&[0, 1]) == 1,
             },
             hazards: Vec::new(),
             budget: pick(&[1, 4, 12]) as u32,

@@ -40,6 +40,8 @@ pub struct Config {
 
 /// More steps than any simulation takes that makes progress.
 const STEPS_MAX: u64 = 30_000_000;
+/// Longer than any simulation lasts that makes progress: six hours.
+const TIME_MAX_US: u64 = 6 * 3600 * 1_000_000;
 
 #[derive(Clone, Copy)]
 struct Wait {
@@ -177,6 +179,9 @@ impl Scheduler {
             self.jumps += 1;
             now += self.rng.below(self.config.jump_us);
             self.note(0xc10c, now);
+        }
+        if now > TIME_MAX_US {
+            self.stuck("a simulation never ends");
         }
         NOW.store(now, Ordering::Relaxed);
     }

@@ -161,6 +161,8 @@ fn gone_before(o: &Options) {
     os::sleep(Duration::from_secs(1));
     drop(handoff);
     let _ = host.join();
+    // The handoff ends meanwhile.
+    os::sleep(Duration::from_secs(1));
     wait_for("a controller that nobody has", || {
         !system::associations().contains(&o.hostnqn)
     });
