@@ -7,6 +7,7 @@ use hosted::ctl::Style;
 use hosted::userland::Options;
 use hosted::{Kernel, mem, system};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 mod common;
 use common::Target;
@@ -30,13 +31,17 @@ fn allocations(t: &Target, queues: u16) -> BTreeMap<usize, i64> {
         qsize: QSIZE,
         ..Options::default()
     };
-    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    system::connect(t.daemon.addr, &o).expect("connected");
+    let found = by_size();
+    system::disconnect_all().expect("disconnected");
+    found
+}
+
+fn by_size() -> BTreeMap<usize, i64> {
     let mut found = BTreeMap::new();
     for size in mem::sizes() {
         *found.entry(size).or_default() += 1;
     }
-    drop(dev);
-    system::disconnect_all().expect("disconnected");
     found
 }
 
@@ -59,4 +64,49 @@ fn a_queue_pair_at_rest_takes_little() {
     t.end();
     k.shutdown();
     assert!(each <= 13 << 10, "{each}");
+}
+
+/// What a queue pair needed once it keeps, and needs no more.
+#[test]
+fn a_queue_pair_grows_with_its_depth_and_then_stays() {
+    /// What CAM may have outstanding: three quarters of the entries.
+    const DEPTH: usize = QSIZE as usize * 3 / 4;
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let o = Options {
+        queues: 1,
+        qsize: QSIZE,
+        ..Options::default()
+    };
+    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    let disk = system::disk(&dev, 1).expect("a disk");
+    let before = by_size();
+    let rest = bytes(&before);
+    let mut after = Vec::new();
+    for _ in 0..3 {
+        t.luns[0].hold(true);
+        std::thread::scope(|s| {
+            for i in 0..DEPTH {
+                let disk = &disk;
+                // Too large to go with the command.
+                s.spawn(move || disk.write(i as u64 * 32, vec![7; 16 << 10]));
+            }
+            while t.luns[0].held() < DEPTH {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            t.luns[0].hold(false);
+        });
+        after.push(bytes(&by_size()) - rest);
+    }
+    let mut more = by_size();
+    for (size, n) in before {
+        *more.entry(size).or_default() -= n;
+    }
+    more.retain(|_, n| *n != 0);
+    println!("{after:?} bytes more than at rest; allocations: {more:?}");
+    system::disconnect_all().expect("disconnected");
+    t.end();
+    k.shutdown();
+    assert!(after[0] <= 96 << 10, "{after:?}");
+    assert!(after[1..].iter().all(|more| more <= &after[0]), "{after:?}");
 }
