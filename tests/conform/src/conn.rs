@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use rawpeer::pdu::{self, Format, Raw, flag, kind};
-use rawpeer::peer::{End, Peer};
+use rawpeer::peer::Peer;
 
 use crate::case::{Outcome, Problem, check, end_text, fail};
 use crate::dial::{Ask, Disk};
-use crate::judge::{Seen, Want, judge, term_form};
+use crate::judge::{Seen, Want, as_agreed, judge, then_the_end};
 use crate::sqe::{Place, Sqe, admin, fabrics, nvm};
 
 /// The most bytes that a command of ours asks for.
@@ -170,20 +170,8 @@ impl Conn {
         check(r.header.len() == hlen, || {
             format!("HLEN {} in a PDU of type {k}", r.header.len())
         })?;
-        check((r.flags() & flag::HDGST != 0) == f.hdgst, || {
-            format!("HDGSTF does not agree with the ICResp in a PDU of type {k}")
-        })?;
         let data = k == kind::C2H_DATA;
-        check((r.flags() & flag::DDGST != 0) == (f.ddgst && data), || {
-            format!("DDGSTF does not agree with the ICResp in a PDU of type {k}")
-        })?;
-        let known = if data { 0x0f } else { 0x01 };
-        check(r.flags() & !known == 0, || {
-            format!("reserved flags in a PDU of type {k}")
-        })?;
-        check(r.digests_ok, || {
-            format!("a wrong digest in a PDU of type {k}")
-        })?;
+        as_agreed(r, f, data, if data { 0x0f } else { 0x01 })?;
         let pdo = u32::from(r.header[3]);
         check(
             if data {
@@ -384,6 +372,12 @@ impl Conn {
         Ok(r.data)
     }
 
+    /// A write that asks to be asked for its data.
+    pub fn write_sqe(&mut self, d: &Disk, slba: u64, blocks: u32) -> Sqe {
+        self.sqe(nvm::WRITE, d.nsid, blocks * d.block, Place::Buffer)
+            .blocks(slba, blocks)
+    }
+
     /// Writes blocks.
     pub fn write(
         &mut self,
@@ -410,18 +404,10 @@ impl Conn {
     pub fn fate(&mut self, header: &[u8], want: Want<'_>) -> Outcome {
         let seen = self.seen();
         let said = judge(want, &seen)?;
-        if seen.term().is_none() {
-            return Ok(said);
-        }
-        if let Seen::Pdu(r) = &seen {
-            term_form(r, header).or_else(fail)?;
-        }
-        self.peer.close_write();
-        match self.seen() {
-            Seen::End(End::Closed | End::Reset) => Ok(said),
-            Seen::End(e) => fail(format!("{said}, and then {}", end_text(e))),
-            s @ Seen::Pdu(_) => fail(format!("{said}, and then {s}")),
-        }
+        then_the_end(said, &seen, header, || {
+            self.peer.close_write();
+            self.seen()
+        })
     }
 
     /// Where so many bytes of a write travel in the usual way.

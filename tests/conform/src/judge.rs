@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use rawpeer::pdu::{Raw, kind};
+use rawpeer::pdu::{Format, Raw, flag, kind};
 use rawpeer::peer::End;
 
-use crate::case::{Outcome, end_text, fail};
+use crate::case::{Outcome, Problem, check, end_text, fail};
 
 /// Status codes: SCT << 8 | SC.
 #[allow(missing_docs)]
@@ -189,6 +189,44 @@ pub fn judge(want: Want<'_>, seen: &Seen) -> Outcome {
     } else {
         fail(format!("{seen} instead of {want}"))
     }
+}
+
+/// What must follow an answer that was judged to be right: after a Terminate
+/// Connection Request for a PDU with this header, nothing but the end. `last`
+/// closes our side and tells what comes.
+pub fn then_the_end(
+    said: String,
+    seen: &Seen,
+    header: &[u8],
+    last: impl FnOnce() -> Seen,
+) -> Outcome {
+    let (Seen::Pdu(term), Some(_)) = (seen, seen.term()) else {
+        return Ok(said);
+    };
+    term_form(term, header).or_else(fail)?;
+    match last() {
+        Seen::End(End::Closed | End::Reset) => Ok(said),
+        Seen::End(e) => fail(format!("{said}, and then {}", end_text(e))),
+        s @ Seen::Pdu(_) => fail(format!("{said}, and then {s}")),
+    }
+}
+
+/// Whether the flags and digests of a PDU are as agreed. `data`: it carries
+/// data; `known`: its flags.
+pub fn as_agreed(r: &Raw, f: Format, data: bool, known: u8) -> Result<(), Problem> {
+    let k = r.kind();
+    check((r.flags() & flag::HDGST != 0) == f.hdgst, || {
+        format!("HDGSTF does not agree with the ICResp in a PDU of type {k}")
+    })?;
+    check((r.flags() & flag::DDGST != 0) == (f.ddgst && data), || {
+        format!("DDGSTF does not agree with the ICResp in a PDU of type {k}")
+    })?;
+    check(r.flags() & !known == 0, || {
+        format!("reserved flags in a PDU of type {k}")
+    })?;
+    check(r.digests_ok, || {
+        format!("a wrong digest in a PDU of type {k}")
+    })
 }
 
 #[cfg(test)]

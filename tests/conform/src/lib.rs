@@ -20,4 +20,5 @@ pub mod host;
 pub mod judge;
 pub mod link;
 pub mod report;
+pub mod series;
 pub mod sqe;

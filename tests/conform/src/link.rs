@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rawpeer::pdu::{self, Builder, Format, Raw, flag, kind};
-use rawpeer::peer::{End, Peer};
+use rawpeer::peer::Peer;
 
 use crate::case::{Outcome, Problem, check, end_text, fail};
-use crate::judge::{Seen, Want, judge, term_form};
+use crate::judge::{Seen, Want, as_agreed, judge, then_the_end};
 
 /// MAXH2CDATA of every connection.
 pub const MAXH2CDATA: u32 = 8192;
@@ -162,19 +162,7 @@ impl Link {
     fn formed(&self, r: &Raw) -> Result<(), Problem> {
         let (k, f) = (r.kind(), self.format);
         let data = !r.data.is_empty();
-        check((r.flags() & flag::HDGST != 0) == f.hdgst, || {
-            format!("HDGSTF does not agree with the ICResp in a PDU of type {k}")
-        })?;
-        check((r.flags() & flag::DDGST != 0) == (f.ddgst && data), || {
-            format!("DDGSTF does not agree with the ICResp in a PDU of type {k}")
-        })?;
-        let known = if k == kind::H2C_DATA { 0x07 } else { 0x03 };
-        check(r.flags() & !known == 0, || {
-            format!("reserved flags in a PDU of type {k}")
-        })?;
-        check(r.digests_ok, || {
-            format!("a wrong digest in a PDU of type {k}")
-        })?;
+        as_agreed(r, f, data, if k == kind::H2C_DATA { 0x07 } else { 0x03 })?;
         let pdo = u32::from(r.header[3]);
         check(!data || pdo.is_multiple_of(self.cpda), || {
             format!("PDO {pdo} in a PDU of type {k}, alignment {}", self.cpda)
@@ -292,21 +280,14 @@ impl Link {
     pub fn fate(&mut self, header: &[u8], want: Want<'_>) -> Outcome {
         let seen = self.event();
         let said = judge(want, &seen)?;
-        if seen.term().is_none() {
-            return Ok(said);
-        }
-        if let Seen::Pdu(r) = &seen {
-            check(r.kind() == kind::H2C_TERM, || {
-                "a C2HTermReq from a host".into()
-            })?;
-            term_form(r, header).or_else(fail)?;
-        }
-        self.peer.close_write();
-        match self.next(self.patience) {
-            Seen::End(End::Closed | End::Reset) => Ok(said),
-            Seen::End(e) => fail(format!("{said}, and then {}", end_text(e))),
-            s @ Seen::Pdu(_) => fail(format!("{said}, and then {s}")),
-        }
+        check(
+            !matches!(&seen, Seen::Pdu(r) if r.kind() == kind::C2H_TERM),
+            || "a C2HTermReq from a host".into(),
+        )?;
+        then_the_end(said, &seen, header, || {
+            self.peer.close_write();
+            self.next(self.patience)
+        })
     }
 
     /// The host must go on: a command must come on this connection.

@@ -172,6 +172,17 @@ fn cut(t: &Target) -> Outcome {
     Ok(format!("{} cuts", n + 24))
 }
 
+/// How long a host has to wait for its connection, which must not be long.
+fn undisturbed(t: &Target) -> Result<Duration, Problem> {
+    let start = Instant::now();
+    t.survives()?;
+    let took = start.elapsed();
+    check(took < 2 * t.patience, || {
+        format!("a host had to wait {took:?}")
+    })?;
+    Ok(took)
+}
+
 fn silent(t: &Target) -> Outcome {
     let bytes = icreq(&Ask::default()).bytes();
     let mut idle = Vec::new();
@@ -180,12 +191,7 @@ fn silent(t: &Target) -> Outcome {
         p.send(&bytes[..[0, 1, 8, 64][i % 4]]);
         idle.push(p);
     }
-    let start = Instant::now();
-    t.survives()?;
-    let took = start.elapsed();
-    check(took < 2 * t.patience, || {
-        format!("a host had to wait {took:?}")
-    })?;
+    let took = undisturbed(t)?;
     drop(idle);
     Ok(format!("a host connects in {} ms", took.as_millis()))
 }
@@ -204,12 +210,7 @@ fn slow_reader(t: &Target) -> Outcome {
         io.submit(s, &[]);
     }
     std::thread::sleep(Duration::from_millis(100));
-    let start = Instant::now();
-    t.survives()?;
-    let took = start.elapsed();
-    check(took < 2 * t.patience, || {
-        format!("a host had to wait {took:?}")
-    })?;
+    let took = undisturbed(t)?;
     io.into_peer().reset();
     Ok(format!("another host connects in {} ms", took.as_millis()))
 }
@@ -219,9 +220,7 @@ fn leave_writes(t: &Target) -> Outcome {
         let (a, mut io, d) = t.writable(&Ask::default())?;
         let n = t.long(&d)?;
         for k in 0..4u64 {
-            let s = io
-                .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
-                .blocks(k * 16, n);
+            let s = io.write_sqe(&d, k * 16, n);
             io.submit(s, &[]);
         }
         if i % 3 != 0 {
@@ -344,9 +343,7 @@ fn errors_in_setup(t: &Target) -> Outcome {
 fn stale(t: &Target) -> Outcome {
     let (_a, mut io, d) = t.writable(&Ask::default())?;
     let n = t.long(&d)?;
-    let s = io
-        .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
-        .blocks(0, n);
+    let s = io.write_sqe(&d, 0, n);
     io.submit(s, &[]);
     let r = io.receive()?;
     let (cid, ttag) = (r.u16(8), r.u16(10));

@@ -303,9 +303,7 @@ fn too_many(t: &Target) -> Outcome {
     // Writes whose data does not come stay outstanding.
     for i in 0..64u64 {
         let n = t.long(&d)?;
-        let s = io
-            .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
-            .blocks(i, n);
+        let s = io.write_sqe(&d, i, n);
         io.submit(s, &[]);
     }
     let (mut r2ts, mut refused) = (0, 0);
@@ -334,9 +332,7 @@ fn too_many(t: &Target) -> Outcome {
 fn cid_in_use(t: &Target) -> Outcome {
     let (_a, mut io, d) = t.writable(&Ask::default())?;
     let n = t.long(&d)?;
-    let s = io
-        .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
-        .blocks(0, n);
+    let s = io.write_sqe(&d, 0, n);
     io.submit(s, &[]);
     let first = io.receive()?;
     judge_r2t(&first)?;

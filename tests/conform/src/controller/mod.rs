@@ -3,11 +3,10 @@
 
 //! Cases for controllers: the tool is the host.
 
-use std::time::Instant;
-
-use crate::case::{About, Outcome, Problem, matches};
+use crate::case::{About, Outcome};
 use crate::dial::Target;
 use crate::report::Record;
+use crate::series::{self, Tested};
 
 mod abuse;
 mod admin;
@@ -80,53 +79,35 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
 }
 
 /// Runs the cases whose names match; `told` hears of each as it ends.
-pub fn run(t: &Target, pattern: &str, mut told: impl FnMut(&Record)) -> Vec<Record> {
+pub fn run(t: &Target, pattern: &str, told: impl FnMut(&Record)) -> Vec<Record> {
     if t.survey.get().is_none()
         && let Ok(s) = t.explore()
     {
         let _ = t.survey.set(s);
     }
-    let mut records = Vec::new();
-    for case in all().filter(|c| matches(pattern, c.about.name)) {
-        let start = Instant::now();
-        let mut outcome = case.run(t);
-        // A case that was not tried may still have connected.
-        if let Err(Problem::Fail(e)) = t.survives() {
-            outcome = match outcome {
-                Err(Problem::Fail(why)) => Err(Problem::Fail(format!("{why}; {e}"))),
-                _ => Err(Problem::Fail(e)),
-            };
-        }
-        let record = Record {
-            about: case.about,
-            outcome,
-            took: start.elapsed(),
-        };
-        told(&record);
-        records.push(record);
+    series::run(t, all(), pattern, told)
+}
+
+impl Tested for Target {
+    type Case = Case;
+
+    fn about(case: &Case) -> About {
+        case.about
     }
-    records
+
+    fn run_case(&self, case: &Case) -> Outcome {
+        case.run(self)
+    }
+
+    fn as_before(&self) -> Outcome {
+        self.survives()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn names_are_unique_and_tables_complete() {
-        let mut names: Vec<&str> = all().map(|c| c.about.name).collect();
-        let n = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), n);
-        for c in all() {
-            let a = c.about;
-            assert!(a.name.contains('.'), "{}", a.name);
-            assert!(
-                !a.rule.is_empty() && !a.clause.is_empty() && !a.expected.is_empty(),
-                "{}",
-                a.name
-            );
-        }
+        crate::series::check_tables(super::all().map(|c| c.about));
     }
 }

@@ -4,12 +4,12 @@
 //! Setting a connection up.
 
 use rawpeer::pdu::{self, Builder, Format, kind};
-use rawpeer::peer::{End, Peer};
+use rawpeer::peer::Peer;
 
 use super::cases;
 use crate::case::{Outcome, Problem, Tally, check, fail, skip};
 use crate::dial::{Ask, Target, icreq};
-use crate::judge::{Seen, Want, judge, term_form};
+use crate::judge::{Seen, Want, judge, then_the_end};
 use crate::sqe::admin;
 
 cases! {
@@ -63,15 +63,10 @@ fn next(t: &Target, peer: &mut Peer) -> Seen {
 fn fate(t: &Target, peer: &mut Peer, header: &[u8], want: Want<'_>) -> Outcome {
     let seen = next(t, peer);
     let said = judge(want, &seen)?;
-    if let (Some(_), Seen::Pdu(r)) = (seen.term(), &seen) {
-        term_form(r, header).or_else(fail)?;
+    then_the_end(said, &seen, header, || {
         peer.close_write();
-        match next(t, peer) {
-            Seen::End(End::Closed | End::Reset) => {}
-            s => return fail(format!("{said}, and then {s}")),
-        }
-    }
-    Ok(said)
+        next(t, peer)
+    })
 }
 
 fn icreqs(t: &Target, list: impl Iterator<Item = (String, Builder)>, want: Want<'_>) -> Outcome {

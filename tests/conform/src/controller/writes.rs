@@ -92,9 +92,7 @@ impl Waiting {
 fn write(t: &Target, digests: u8) -> Result<(Conn, Conn, Waiting, Disk), Problem> {
     let (a, mut io, d) = t.writable(&Ask::digests(digests))?;
     let n = t.long(&d)?;
-    let sqe = io
-        .sqe(nvm::WRITE, d.nsid, n * d.block, Place::Buffer)
-        .blocks(0, n);
+    let sqe = io.write_sqe(&d, 0, n);
     io.submit(sqe, &[]);
     let r = r2t(&mut io)?;
     let w = Waiting {

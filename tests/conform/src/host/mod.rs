@@ -3,15 +3,14 @@
 
 //! Cases for hosts: the tool is the controller.
 
-use std::time::Instant;
-
 use rawpeer::pdu::Builder;
 
 use crate::bench::{Act, Bench, Wish};
-use crate::case::{About, Outcome, Problem, Tally, matches};
+use crate::case::{About, Outcome, Problem, Tally, fail};
 use crate::judge::Want;
 use crate::link::{Cmd, Link};
 use crate::report::Record;
+use crate::series::{self, Tested};
 use crate::sqe::nvm;
 
 mod ends;
@@ -64,6 +63,17 @@ const HDGST: &[Wish] = &[digests(1)];
 const DDGST: &[Wish] = &[digests(2)];
 /// Without digests.
 const PLAIN: &[Wish] = &[digests(0)];
+/// With SQ flow control.
+const FLOW: &[Wish] = &[flow_control(true)];
+/// Without SQ flow control.
+const NO_FLOW: &[Wish] = &[flow_control(false)];
+
+const fn flow_control(on: bool) -> Wish {
+    Wish {
+        digests: None,
+        flow_control: Some(on),
+    }
+}
 
 const fn digests(d: u8) -> Wish {
     Wish {
@@ -119,27 +129,27 @@ impl Case {
 }
 
 /// Runs the cases whose names match; `told` hears of each as it ends.
-pub fn run(b: &Bench, pattern: &str, mut told: impl FnMut(&Record)) -> Vec<Record> {
-    let mut records = Vec::new();
-    for case in all().filter(|c| matches(pattern, c.about.name)) {
-        let start = Instant::now();
-        let mut outcome = case.run(b);
-        if let Err(Problem::Fail(e)) = b.survives() {
-            let e = format!("afterwards: {e}");
-            outcome = match outcome {
-                Err(Problem::Fail(why)) => Err(Problem::Fail(format!("{why}; {e}"))),
-                _ => Err(Problem::Fail(e)),
-            };
-        }
-        let record = Record {
-            about: case.about,
-            outcome,
-            took: start.elapsed(),
-        };
-        told(&record);
-        records.push(record);
+pub fn run(b: &Bench, pattern: &str, told: impl FnMut(&Record)) -> Vec<Record> {
+    series::run(b, all(), pattern, told)
+}
+
+impl Tested for Bench {
+    type Case = Case;
+
+    fn about(case: &Case) -> About {
+        case.about
     }
-    records
+
+    fn run_case(&self, case: &Case) -> Outcome {
+        case.run(self)
+    }
+
+    fn as_before(&self) -> Outcome {
+        match self.survives() {
+            Err(Problem::Fail(e)) => fail(format!("afterwards: {e}")),
+            r => r,
+        }
+    }
 }
 
 fn is_io(l: &Link) -> bool {
@@ -215,14 +225,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_tables_complete() {
-        let mut names: Vec<&str> = all().map(|c| c.about.name).collect();
-        let n = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), n);
-        for c in all() {
-            assert!(c.about.name.contains('.') && !c.variants.is_empty() && !c.wishes.is_empty());
-            assert!(!c.about.rule.is_empty() && !c.about.expected.is_empty());
-        }
+        crate::series::check_tables(all().map(|c| c.about));
+        assert!(all().all(|c| !c.variants.is_empty() && !c.wishes.is_empty()));
     }
 }

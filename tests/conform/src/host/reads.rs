@@ -5,7 +5,7 @@
 
 use rawpeer::pdu::{self, Builder, flag};
 
-use super::{ANY, BOTH, DDGST, Wish, cases, is_read, on_read, on_write};
+use super::{ANY, BOTH, DDGST, FLOW, NO_FLOW, cases, is_read, on_read, on_write};
 use crate::bench::Act;
 use crate::case::Outcome;
 use crate::honest::Honest;
@@ -66,14 +66,6 @@ const CCCID: Want<'_> = Want::Term(&[(1, Some(8))]);
 const SEQUENCE: Want<'_> = Want::Term(&[(2, None)]);
 const RANGE: Want<'_> = Want::Term(&[(4, None)]);
 const DATAL: Want<'_> = Want::Term(&[(1, Some(16)), (1, Some(4))]);
-const FLOW: &[Wish] = &[Wish {
-    digests: None,
-    flow_control: Some(true),
-}];
-const NO_FLOW: &[Wish] = &[Wish {
-    digests: None,
-    flow_control: Some(false),
-}];
 
 fn data(l: &Link, cid: u16, flags: u8, at: u32, n: usize) -> Builder {
     pdu::c2h_data(l.format, flags, cid, at, &vec![0x11; n])

@@ -6,7 +6,7 @@
 use rawpeer::pdu;
 use rawpeer::peer::End;
 
-use super::{ANY, Wish, cases, is_io, is_read, is_write};
+use super::{ANY, FLOW, NO_FLOW, cases, is_io, is_read, is_write};
 use crate::bench::Act;
 use crate::case::{Outcome, fail};
 use crate::honest::Honest;
@@ -51,15 +51,6 @@ cases! {
     "connect.io-refused", "113", "Base 6.3", "the host gives up or does without: Connect of an I/O queue fails", ANY =>
         ("182h", Act::Command(|_, l, c| refuse_io(l, c)));
 }
-
-const FLOW: &[Wish] = &[Wish {
-    digests: None,
-    flow_control: Some(true),
-}];
-const NO_FLOW: &[Wish] = &[Wish {
-    digests: None,
-    flow_control: Some(false),
-}];
 
 fn is_connect(c: &Cmd) -> bool {
     c.opcode() == admin::FABRICS && c.sqe[4] == fabrics::CONNECT
