@@ -10,13 +10,14 @@ import signal
 import subprocess
 import time
 
+from .freezing import Freezable
 from .guest import GATEWAY
 from .report import Failure
 
 NQN = "nqn.2026-11.org.example:hosted"
 
 
-class Program:
+class Program(Freezable):
     """A process of ours with its output in a file."""
 
     def __init__(self, argv, log, stdin=subprocess.DEVNULL, stdout=None):
@@ -27,7 +28,6 @@ class Program:
             [str(a) for a in argv], env=env, stdin=stdin, stdout=stdout or self.log,
             stderr=self.log,
         )
-        self.frozen = False
 
     def text(self):
         return self.path.read_text("utf-8", "replace")
@@ -42,19 +42,9 @@ class Program:
                 raise Failure(f"{self.path.name}: no {words!r} within {seconds:.0f} s")
             time.sleep(0.05)
 
-    def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
-        self.frozen = True
-
-    def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.frozen = False
-
     def kill(self):
         """As a crash would."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        self.kill_process()
         self.log.close()
 
     def end(self, seconds=20):
