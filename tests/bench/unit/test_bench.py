@@ -412,7 +412,7 @@ class Reports(unittest.TestCase):
             found,
             {
                 "read-4k-qd1 switches_net : c-delack0": "BELOW",
-                "mallocs of the modules per I/O, any cell": "met",
+                "mallocs of the modules per I/O, all cells": "met",
             },
         )
         self.measured("write-4k-qd1", rust=[{"mallocs_own": 0.5}, {"mallocs_own": 0.5}])
