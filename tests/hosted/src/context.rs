@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 pub fn die(what: &str) -> ! {
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     eprintln!("hosted kernel: panic in thread {name:?}: {what}");
-    eprintln!("{}", std::backtrace::Backtrace::force_capture());
+    if std::env::var("RUST_BACKTRACE").as_deref() != Ok("0") {
+        eprintln!("{}", std::backtrace::Backtrace::force_capture());
+    }
     crate::sim::say_how_to_repeat();
     std::process::abort()
 }

@@ -297,6 +297,7 @@ fn drain_tells_what_came() {
 /// never more than allowed, and everything ends.
 #[test]
 fn model() {
+    let steps = if cfg!(miri) { 150 } else { 1500 };
     for seed in 0..rounds(60) as u64 {
         let mut rng = Rng::new(seed);
         let slots = 1 + rng.below(40) as usize;
@@ -320,8 +321,8 @@ fn model() {
             let of_cid = open.iter().filter(|o| o.0.cid == out.cid).count();
             assert!(of_cid <= max_r2t as usize);
         };
-        for step in 0..1500 {
-            if step < 1000 && rng.chance(2) {
+        for step in 0..steps {
+            if step < steps / 3 * 2 && rng.chance(2) {
                 // Few commands, some of the same chain.
                 let cid = rng.below(4) as u16 * 64 + rng.below(2) as u16;
                 let len = 1 + rng.below(50) as u32;
