@@ -189,7 +189,7 @@ check-kmods: kmods
 test-deps:
 	@sh shim/link/deps.sh --tests
 
-test demo sim conform lint fuzz coverage mutants asan tsan miri interop: test-deps
+test demo sim conform lint fuzz coverage mutants sim-mutants asan tsan miri interop: test-deps
 
 test:
 	$(CARGO) test --workspace
