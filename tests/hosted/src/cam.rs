@@ -296,7 +296,7 @@ pub struct Disk {
 
 static CCB_TIMEOUT: AtomicU32 = AtomicU32::new(30_000);
 
-/// `kern.cam.nda.default_timeout`, in milliseconds.
+/// How long commands may take from now on, in milliseconds: nda(4) gives them half a minute.
 pub fn set_timeout(ms: u32) {
     CCB_TIMEOUT.store(ms, Ordering::Relaxed);
 }
