@@ -51,22 +51,26 @@ class Captures:
             pcap.unlink()
 
 
+def digest_list(text):
+    names = text.split(",")
+    for name in names:
+        if name not in DIGESTS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(DIGESTS)}")
+    return names
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binaries", type=pathlib.Path, required=True,
                         help="the folder with demo and hostctl")
     parser.add_argument("--role", choices=ROLES, action="append")
-    parser.add_argument("--digests", default=",".join(DIGESTS), help="of these: %(default)s")
+    parser.add_argument("--digests", type=digest_list, default=DIGESTS,
+                        help=f"of these: {','.join(DIGESTS)}")
     parser.add_argument("--quick", action="store_true", help="no restarts and freezes")
     parser.add_argument("--limit", type=int, default=1200, help="seconds for everything")
     parser.add_argument("--junit", type=pathlib.Path)
     parser.add_argument("--work", type=pathlib.Path, help="keep logs and captures here")
-    args = parser.parse_args()
-    args.digests = args.digests.split(",")
-    for name in args.digests:
-        if name not in DIGESTS:
-            parser.error(f"--digests: {name!r} is none of {', '.join(DIGESTS)}")
-    return args
+    return parser.parse_args()
 
 
 def free_port():
