@@ -8,7 +8,9 @@
 #         tests and the fuzz targets' replay.
 #   tsan  ThreadSanitizer, the hosted tests.  The standard library must be built
 #         with it too, from source: SANITIZE_TOOLCHAIN (nightly) with rust-src.
-#   miri  sys and the protocol halves: SANITIZE_TOOLCHAIN with miri.
+#   miri  the unit tests of MIRI_CRATES (all that make up the modules), those
+#         whose names contain MIRI_TESTS if that is set: SANITIZE_TOOLCHAIN with
+#         miri.  Tests that repeat themselves do so less often there.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -46,15 +48,9 @@ tsan)
 	;;
 miri)
 	"$cargo" "+$toolchain" miri --version >/dev/null 2>&1 || skip "no toolchain '$toolchain' with miri"
-	# Tests that repeat something thousands of times would take hours.
-	slow=
-	for t in agrees_with_a_set model noise random_cuts no_sequence case_34 case_37 every_pdu_passes \
-	    good_headers bounded types_round_trip one_teardown_at_a_time; do
-		slow="$slow --skip $t"
-	done
-	for crate in sys nvmf_transport nvmf_tcp nvmf nvmft; do
+	for crate in ${MIRI_CRATES:-sys nvmf_transport nvmf_tcp nvmf nvmft}; do
 		# shellcheck disable=SC2086
-		"$cargo" "+$toolchain" miri test -q -p "$crate" --lib -- $slow
+		"$cargo" "+$toolchain" miri test -q -p "$crate" --lib -- ${MIRI_TESTS:-}
 	done
 	;;
 *)

@@ -159,10 +159,12 @@ mod tests {
     #[test]
     fn the_largest_queue_fits() {
         let mut t = CidTable::new(vec![0; cid_words(1 << 16)], 1 << 16);
-        for cid in 0..=u16::MAX {
+        // Miri takes one in 301.
+        let cids = || (0..=u16::MAX).step_by(if cfg!(miri) { 301 } else { 1 });
+        for cid in cids() {
             assert_eq!(t.insert(cid), Ok(()));
         }
-        for cid in 0..=u16::MAX {
+        for cid in cids() {
             assert!(t.remove(cid));
         }
     }
@@ -177,7 +179,7 @@ mod tests {
         for qsize in [2, 3, 32, 1000] {
             let mut t = CidTable::new(vec![0; cid_words(qsize)], qsize);
             let mut model = HashSet::new();
-            for _ in 0..if cfg!(miri) { 500 } else { 50_000 } {
+            for _ in 0..if cfg!(miri) { 200 } else { 50_000 } {
                 let cid = (random() % (qsize * 4)) as u16 | ((random() as u16) & 0x3000);
                 if random() % 2 == 0 {
                     let expect = if model.contains(&cid) {
