@@ -19,7 +19,9 @@ use sys::ffi::{mbuf, nvrs_conn, nvrs_rxstate};
 
 use crate::context::{die, may_sleep, no_sleep, with_stack_lock};
 use crate::fault;
-use crate::mbuf::{Piece, nvrs_m_append, nvrs_m_freem, nvrs_m_length, nvrs_m_split, received};
+use crate::mbuf::{
+    Piece, nvrs_m_append, nvrs_m_crc32c, nvrs_m_freem, nvrs_m_length, nvrs_m_split, received,
+};
 use crate::object::{Kind, give, object, take};
 use crate::os::{self, Condvar, Instant, Mutex, MutexGuard};
 use crate::sim::sched;
@@ -36,6 +38,22 @@ const LINGER: Duration = Duration::from_secs(5);
 struct Chain {
     head: *mut mbuf,
     len: u32,
+    /// In a simulation: of its bytes when they were sent.
+    sum: Option<u32>,
+}
+
+impl Chain {
+    fn sum(&self) -> u32 {
+        // SAFETY: the chain has that many bytes.
+        unsafe { nvrs_m_crc32c(self.head, 0, self.len, !0) }
+    }
+
+    /// What TCP may have to send once more is still what was sent.
+    fn check(&self) {
+        if self.sum.is_some_and(|sum| sum != self.sum()) {
+            die("memory was changed while TCP had it");
+        }
+    }
 }
 
 // SAFETY: it owns the chain.
@@ -180,6 +198,7 @@ impl Conn {
                     rx.chains.push_back(Chain {
                         head,
                         len: n as u32,
+                        sum: None,
                     });
                     rx.avail += n as u32;
                     if n < want {
@@ -242,6 +261,9 @@ impl Conn {
             }
             if !done.is_empty() {
                 self.tx_changed.notify_all();
+            }
+            if !tx.dead {
+                done.iter().for_each(Chain::check);
             }
         }
         // As in TCP input, which holds the connection's lock.
@@ -536,7 +558,12 @@ pub(crate) unsafe extern "C" fn nvrs_conn_send(
     }
     // SAFETY: the caller gives the chain away.
     let len = unsafe { nvrs_m_length(m, ptr::null_mut()) };
-    let chain = Chain { head: m, len };
+    let mut chain = Chain {
+        head: m,
+        len,
+        sum: None,
+    };
+    chain.sum = sched::is_simulated().then(|| chain.sum());
     let error = {
         let mut tx = lock(&c.0.tx);
         if tx.dead || c.0.error.load(Ordering::Acquire) != 0 {

@@ -194,6 +194,8 @@ pub struct Piece {
     store: Store,
     data: *mut u8,
     len: u32,
+    /// Of its bytes, once it is on its way.
+    sum: Option<u32>,
 }
 
 // SAFETY: nobody writes to what is shared.
@@ -208,6 +210,7 @@ impl Piece {
             store: Store::Own(Arc::new(Buf { _bytes: bytes })),
             data,
             len,
+            sum: None,
         }
     }
 
@@ -227,17 +230,36 @@ impl Piece {
         unsafe { std::slice::from_raw_parts(self.data, self.len()) }
     }
 
+    /// Its bytes must not change from now on.
+    pub fn seal(&mut self) {
+        self.sum = Some(crate::crc::update(!0, self.bytes()));
+    }
+
+    /// They have not.
+    pub fn check(&self) {
+        let same = |sum| sum == crate::crc::update(!0, self.bytes());
+        if !self.sum.is_none_or(same) {
+            die("memory was changed while the network had it");
+        }
+    }
+
     /// Takes the first bytes off.
     pub fn split_front(&mut self, len: usize) -> Self {
+        self.check();
         let len = self.len.min(len as u32);
-        let front = Piece {
+        let mut front = Piece {
             store: self.store.share(),
             data: self.data,
             len,
+            sum: None,
         };
         // SAFETY: not beyond its end.
         self.data = unsafe { self.data.add(len as usize) };
         self.len -= len;
+        if self.sum.is_some() {
+            front.seal();
+            self.seal();
+        }
         front
     }
 }
@@ -261,6 +283,7 @@ pub unsafe fn pieces(m: *const mbuf, skip: u32) -> Vec<Piece> {
                 // SAFETY: inside the mbuf.
                 data: unsafe { x.data.add(skip as usize) },
                 len: x.len - skip,
+                sum: None,
             });
             skip = 0;
         }
@@ -274,9 +297,13 @@ pub unsafe fn pieces(m: *const mbuf, skip: u32) -> Vec<Piece> {
 pub fn received(bytes: Vec<Piece>, segment: u32) -> *mut mbuf {
     let (mut head, mut last): (*mut mbuf, *mut mbuf) = (ptr::null_mut(), ptr::null_mut());
     for mut piece in bytes {
+        piece.check();
+        piece.sum = None;
         while !piece.is_empty() {
             let most = if segment == 0 { piece.len } else { segment };
-            let Piece { store, data, len } = piece.split_front(most as usize);
+            let Piece {
+                store, data, len, ..
+            } = piece.split_front(most as usize);
             let m = new(store, data, len);
             if head.is_null() {
                 head = m;

@@ -14,6 +14,7 @@ use sys::ffi::{mbuf, nvrs_memdesc, nvrs_segment};
 use crate::context::die;
 use crate::mbuf::{Release, apply, nvrs_m_append, nvrs_m_freem, over_memory};
 use crate::mem::check_flags;
+use crate::sim::sched;
 
 const VADDR: u64 = 1;
 const VLIST: u64 = 3;
@@ -161,10 +162,12 @@ pub(crate) unsafe extern "C" fn nvrs_memdesc_mbufs(
     // SAFETY: the caller's descriptor.
     let md = unsafe { &*md };
     let pages = md.md[2] == PAGES;
+    // In a simulation memory begins with a page, wherever it is: runs are the same.
+    let base = if sched::is_simulated() { md.md[0] } else { 0 };
     let mut len = len;
     if truncate && pages {
         // Up to the last page boundary inside.
-        let end = (md.md[0] + u64::from(off) + u64::from(len)) % PAGE;
+        let end = (md.md[0] - base + u64::from(off) + u64::from(len)) % PAGE;
         if u64::from(len) > end {
             len -= end as u32;
         }
@@ -181,7 +184,7 @@ pub(crate) unsafe extern "C" fn nvrs_memdesc_mbufs(
             // SAFETY: inside the piece.
             let q = unsafe { p.add(done) };
             let take = if pages {
-                let room = PAGES_MAX * PAGE - q.addr() as u64 % PAGE;
+                let room = PAGES_MAX * PAGE - (q.addr() as u64 - base) % PAGE;
                 (n - done).min(room as usize)
             } else {
                 n - done

@@ -257,6 +257,8 @@ impl Plan {
                 p.weather.segment = p.weather.segment.max(500);
                 p.options.flow_control = false;
                 p.options.kato = 0;
+                p.fail_io = false;
+                p.rules.clear();
             }
             Trouble::Visitors => p.options.loss_timeout = pick(&[1, 600]),
             Trouble::Handshake => {
@@ -355,8 +357,9 @@ impl Plan {
             | Trouble::ControllerRestarts
             | Trouble::HostRestarts
             | Trouble::Changes
-            | Trouble::Devices
-            | Trouble::Guided => true,
+            | Trouble::Devices => true,
+            // Now and then nothing arrives for a while.
+            Trouble::Guided => false,
             // A changed length makes a peer wait for what never comes.
             Trouble::Flips | Trouble::FlipsUnnoticed => false,
             Trouble::Silences | Trouble::Handshake | Trouble::Mixed | Trouble::Chosen => false,

@@ -101,6 +101,7 @@ struct Scheduler {
 
 static SCHEDULER: Mutex<Option<Scheduler>> = Mutex::new(None);
 static NOW: AtomicU64 = AtomicU64::new(0);
+static DEADLINE: AtomicU64 = AtomicU64::new(TIME_MAX_US);
 /// Threads that are given the baton now say where they are.
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
@@ -180,8 +181,8 @@ impl Scheduler {
             now += self.rng.below(self.config.jump_us);
             self.note(0xc10c, now);
         }
-        if now > TIME_MAX_US {
-            self.stuck("a simulation never ends");
+        if now > DEADLINE.load(Ordering::Relaxed) {
+            self.stuck("what should have ended by now has not");
         }
         NOW.store(now, Ordering::Relaxed);
     }
@@ -505,6 +506,24 @@ pub fn simulate<R>(config: Config, f: impl FnOnce() -> R) -> (R, Trace) {
 /// Every thread says where it is, and the process ends.
 pub fn give_up(why: &str) -> ! {
     lock().stuck(why)
+}
+
+/// What is under way ends in this time, or every thread says where it is.
+pub struct Limit(());
+
+impl Limit {
+    /// From now on, until it is dropped; one at a time.
+    pub fn new(time: Duration) -> Self {
+        let end = NOW.load(Ordering::Relaxed) + time.as_micros() as u64;
+        DEADLINE.store(end, Ordering::Relaxed);
+        Limit(())
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        DEADLINE.store(TIME_MAX_US, Ordering::Relaxed);
+    }
 }
 
 /// The clock does not jump from now on.

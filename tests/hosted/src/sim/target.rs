@@ -9,11 +9,15 @@ use std::time::Duration;
 
 use super::net;
 use super::plan::Plan;
+use super::sched;
 use crate::blockdev::{Faulty, RamDisk};
 use crate::ctl::{self, Lun};
 use crate::os::{self, Mutex, MutexGuard};
 use crate::system::Port;
 use crate::userland::{Daemon, Options};
+
+/// How long it may take to remove a port, while the clock does not jump.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of each LUN.
 pub const SIZE: usize = 1 << 20;
@@ -32,6 +36,8 @@ struct Up {
 pub struct Target {
     up: Mutex<Option<Up>>,
     digests: u8,
+    /// How long it may take to go down.
+    patience: Duration,
     /// Its LUNs.
     pub luns: Vec<Arc<Lun>>,
 }
@@ -51,6 +57,7 @@ impl Target {
         let t = Target {
             luns: made.collect(),
             digests: p.digests,
+            patience: PATIENCE + Duration::from_micros(p.sched.jumps * p.sched.jump_us),
             up: Mutex::new(None),
         };
         t.start();
@@ -77,6 +84,7 @@ impl Target {
         if crash {
             net::reset_all();
         }
+        let _limit = sched::Limit::new(self.patience);
         // A listener that is gone refuses; handoffs under way are over.
         drop(daemon);
         port.remove().expect("a port that is removed");

@@ -31,7 +31,9 @@ use crate::{Kernel, cdev, console, fault, newbus};
 const BLOCKS: u64 = 200;
 /// No operation takes longer, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// Nor does a simulation.
+/// Nor does it take longer to unload modules that nobody uses.
+const UNLOAD: Duration = Duration::from_secs(30);
+/// Nor does a simulation last longer.
 const LIMIT: Duration = Duration::from_secs(4 * 3600);
 
 /// What was done.
@@ -296,6 +298,8 @@ impl World {
             Trouble::Visitors => self.visitors(),
             Trouble::Guided => {
                 guided::associations::tour(&self.plan.options);
+                guided::slots::tour(&self.plan.options);
+                guided::data::tour(&self.plan.options);
                 guided::controllers::tour(&self.plan.options);
             }
             Trouble::Tour if rng(2) == 0 => tours::of_controllers(&self.plan.options),
@@ -458,7 +462,10 @@ pub fn run(plan: Plan) -> Tally {
     }
     assert!(newbus::devices().is_empty(), "a device stays");
     newbus::set_fail_on_disconnection(false);
+    // Nothing is armed or held any more.
+    let limit = sched::Limit::new(UNLOAD);
     k.shutdown();
+    drop(limit);
     if world.plan.peers_answer() {
         // Who is late has forgotten something, even if others help out.
         let late = |line: &&String| line.contains("timed out") || line.contains("Timeout");

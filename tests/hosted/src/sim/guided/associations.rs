@@ -21,7 +21,7 @@ const WIRE: &str = "wire";
 const LOSSES: &str = "nvmf loss";
 
 /// One device, whose association stands.
-fn connected(o: &Options) {
+pub(super) fn connected(o: &Options) {
     let _ = system::disconnect_all();
     // Somebody else may be at it.
     wait_for("devices to go", || newbus::devices().is_empty());
@@ -41,12 +41,12 @@ fn detach() -> JoinHandle<()> {
 }
 
 /// New queues, ready to be handed over.
-fn queues(o: &Options) -> Association {
+pub(super) fn queues(o: &Options) -> Association {
     Association::connect(addr(), o).expect("an association")
 }
 
 /// Hands queues over, whatever has become of them.
-fn hand_over(a: &Association) {
+pub(super) fn hand_over(a: &Association) {
     for (name, _) in newbus::devices() {
         let _ = cdev::ioctl_list(&name, NVRS_IOC_RECONNECT_HOST.into(), &a.packed());
     }

@@ -101,7 +101,9 @@ fn writes(o: &Options, state: &'static str) {
     match state {
         "Enabled" => {
             let mut other = lead(connect(o), state);
-            write(&mut other, "CC.EN=0", SIZES);
+            meets(Of::Controller, "Resetting", "TornDown", || {
+                write(&mut other, "CC.EN=0", SIZES);
+            });
             write(&mut held, "CC.SHN", SHUT_DOWN | 1);
         }
         "ShuttingDown" => write(&mut held, "CC.EN=1", ENABLE),

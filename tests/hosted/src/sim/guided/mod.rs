@@ -6,6 +6,8 @@
 
 pub mod associations;
 pub mod controllers;
+pub mod data;
+pub mod slots;
 
 use std::time::Duration;
 

@@ -55,6 +55,11 @@ pub fn set_weather(weather: Weather) {
     net().weather = weather;
 }
 
+/// What it is like now.
+pub fn weather() -> Weather {
+    net().weather
+}
+
 /// Says what can happen from now on, and how often at most: hosts and
 /// controllers have to get somewhere.
 pub fn set_hazards(hazards: Vec<Hazard>, budget: u32) {

@@ -145,6 +145,7 @@ fn run_wire() {
         let forgotten = std::mem::take(&mut n.forgotten);
         if !forgotten.is_empty() {
             drop(n);
+            forgotten.iter().for_each(Piece::check);
             no_sleep("an mbuf free routine", || drop(forgotten));
             n = net();
             continue;
@@ -311,7 +312,10 @@ impl Network {
     }
 
     /// Sends one segment; false: the connection was cut in it.
-    fn segment(&mut self, id: Id, pieces: Vec<Piece>) -> bool {
+    fn segment(&mut self, id: Id, mut pieces: Vec<Piece>) -> bool {
+        if self.weather.loopback {
+            pieces.iter_mut().for_each(Piece::seal);
+        }
         self.draw_harm(id);
         self.segments += 1;
         if self.alarm.is_some_and(|a| a <= self.segments) {
