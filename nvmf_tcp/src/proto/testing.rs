@@ -19,7 +19,7 @@ static CRC: [u32; 256] = {
         let mut crc = b as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = crc >> 1 ^ (crc & 1) * 0x82f6_3b78;
+            crc = (crc >> 1) ^ ((crc & 1) * 0x82f6_3b78);
             bit += 1;
         }
         table[b] = crc;

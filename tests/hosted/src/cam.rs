@@ -98,7 +98,7 @@ fn enqueue(which: usize, job: Job) {
     static START: Once = Once::new();
     START.call_once(|| {
         for (i, name) in ["doneq0", "xpt_thrd"].into_iter().enumerate() {
-            if os::spawn(name, move || work(i)).is_err() {
+            if os::spawn_kernel(name, move || work(i)).is_err() {
                 die("no CAM thread");
             }
         }

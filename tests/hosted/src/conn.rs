@@ -129,7 +129,7 @@ fn net() -> &'static Net {
         changed: Condvar::new(),
     });
     THREAD.call_once(|| {
-        if os::spawn("netisr", || run_net(net)).is_err() {
+        if os::spawn_kernel("netisr", || run_net(net)).is_err() {
             die("no network thread");
         }
     });

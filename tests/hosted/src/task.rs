@@ -144,7 +144,7 @@ pub(crate) unsafe extern "C" fn nvrs_taskqueue_create(
     let threads = (0..threads)
         .filter_map(|i| {
             let q = queue.clone();
-            os::spawn(&format!("{name} taskq_{i}"), move || q.work()).ok()
+            os::spawn_kernel(&format!("{name} taskq_{i}"), move || q.work()).ok()
         })
         .collect();
     give(
@@ -306,7 +306,7 @@ fn clock() -> &'static Clock {
         changed: Condvar::new(),
     });
     THREAD.call_once(|| {
-        if os::spawn("softclock", || run_clock(clock)).is_err() {
+        if os::spawn_kernel("softclock", || run_clock(clock)).is_err() {
             die("no clock thread");
         }
     });
@@ -462,7 +462,7 @@ pub(crate) unsafe extern "C" fn nvrs_thread_spawn(
         .to_string_lossy()
         .into_owned();
     let arg = Arg(arg);
-    let spawned = os::spawn(&name, move || {
+    let spawned = os::spawn_kernel(&name, move || {
         let arg = arg;
         jitter();
         call(body, arg);

@@ -132,6 +132,22 @@ fn identifiers_in_use_and_too_many_commands_are_refused() {
     k.shutdown();
 }
 
+/// Dataset Management has its LBAs in its data; CDW10 and CDW11 say other things.
+#[test]
+fn ranges_are_not_where_blocks_are() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let (_a, mut q) = pair(&t, &Options::default());
+    let mut sqe = pdu::sqe(9, 1, 4096, true);
+    sqe[40..48].fill(0xff);
+    let f = q.format();
+    q.peer().send(&pdu::command(f, &sqe, &[0; 4096]).bytes());
+    let r = q.peer().expect(kind::RESP);
+    assert_eq!((r.u16(20), status(&r)), (1, 0));
+    t.end();
+    k.shutdown();
+}
+
 #[test]
 fn a_read_whose_data_cannot_be_sent_fails() {
     let k = Kernel::boot_all();

@@ -250,3 +250,15 @@ fn a_lock_that_is_kept() {
         },
     );
 }
+
+#[test]
+fn a_kernel_thread_that_panics() {
+    dies(
+        "a_kernel_thread_that_panics",
+        "a kernel thread panicked",
+        || {
+            let t = hosted::os::spawn_kernel("t", || panic!("with these words")).unwrap();
+            let _: Result<(), _> = t.join();
+        },
+    );
+}

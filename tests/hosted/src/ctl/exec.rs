@@ -205,6 +205,8 @@ impl Io {
         let stored = lock(&r.state).stored;
         let at = match self.op() {
             Op::Flush => 0,
+            // Its LBAs are in its data, and what stands in the command is anything.
+            Op::Zero if r.sqe[0] == opcode::DSM => 0,
             _ => self.at() + stored,
         };
         let delay = lun.device.delay(self.op(), at);

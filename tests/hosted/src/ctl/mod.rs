@@ -98,7 +98,7 @@ fn start_workers() {
     static START: Once = Once::new();
     START.call_once(|| {
         for i in 0..WORKERS {
-            if os::spawn(&format!("ctl_work{i}"), worker).is_err() {
+            if os::spawn_kernel(&format!("ctl_work{i}"), worker).is_err() {
                 die("no CTL thread");
             }
         }

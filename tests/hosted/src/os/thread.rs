@@ -42,6 +42,29 @@ pub fn spawn<T: Send + 'static>(
     })
 }
 
+/// Ends the process if the thread panics.
+struct Kernel;
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            crate::context::die("a kernel thread panicked");
+        }
+    }
+}
+
+/// Starts a thread of the kernel's. Nobody waits for it, so its panic is the machine's: without it whoever needs
+/// the thread would wait for ever.
+pub fn spawn_kernel<T: Send + 'static>(
+    name: &str,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    spawn(name, || {
+        let _panics = Kernel;
+        f()
+    })
+}
+
 impl<T> JoinHandle<T> {
     /// Waits for the thread's end.
     pub fn join(self) -> std::thread::Result<T> {
