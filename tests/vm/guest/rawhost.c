@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include <err.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@
 int port = 4420;
 const char *subnqn;
 int timeout_ms = 30000;
-unsigned int hold_seconds;
+static unsigned int hold_seconds;
 
 static bool
 wanted(const char *want, const char *got)
@@ -47,11 +48,36 @@ wanted(const char *want, const char *got)
 	}
 }
 
-/* Ends the sleep of a case that holds its connection open. */
-static void
-wake(int sig)
+/*
+ * Holds a connection open for hold_seconds or until SIGUSR1, which is blocked
+ * until then so that it cannot come too early.
+ */
+void
+hold(void)
 {
-	(void)sig;
+	struct timespec limit;
+	sigset_t set;
+
+	if (hold_seconds == 0)
+		return;
+	printf("holding\n");
+	limit.tv_sec = hold_seconds;
+	limit.tv_nsec = 0;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	while (sigtimedwait(&set, NULL, &limit) == -1 && errno == EINTR)
+		;
+}
+
+static void
+block_wakeup(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+		err(2, "sigprocmask");
 }
 
 static bool
@@ -94,7 +120,7 @@ main(int argc, char **argv)
 		switch (ch) {
 		case 'H':
 			hold_seconds = atoi(optarg);
-			signal(SIGUSR1, wake);
+			block_wakeup();
 			break;
 		case 'l':
 			list = true;

@@ -17,6 +17,7 @@ struct test {
 
 extern const struct test tests[];
 extern const size_t ntests;
-extern unsigned int hold_seconds;
+
+void	hold(void);
 
 #endif /* !RAWHOST_H */

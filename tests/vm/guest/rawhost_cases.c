@@ -374,9 +374,8 @@ static const char *case_io_lba_past(void) { return (io_command(OPC_READ, 1, 1ULL
 
 /*
  * A command capsule that claims 3 GiB.  The payload follows for as long as
- * the peer takes it, at most 64 MiB; then the connection stays open for
- * hold_seconds, or until SIGUSR1, so that the caller can look at the memory in
- * use.
+ * the peer takes it, at most 64 MiB; then the connection is held open, so that
+ * the caller can look at the memory in use.
  */
 static const char *
 case_huge_pdu(void)
@@ -411,11 +410,7 @@ case_huge_pdu(void)
 	r = answer(recv_pdu(a.admin, &a.pdu, timeout_ms), &a.pdu);
 	fprintf(stderr, "rawhost: huge-pdu: the peer took %zu KiB\n",
 	    sent >> 10);
-	if (hold_seconds != 0) {
-		printf("holding\n");
-		fflush(stdout);
-		sleep(hold_seconds);
-	}
+	hold();
 	snprintf(line, sizeof(line), "%s", sent < 8 << 20 ? r : "buffered");
 	close_assoc(&a);
 	return (line);

@@ -86,7 +86,7 @@ part_peer_host() {
 		# The connection stays open until this is over.
 		held $_before target-huge-pdu-memory
 		kill -USR1 $_pid
-		wait $_pid
+		wait $_pid || echo "exit status $?" >> $W/huge
 		check target-huge-pdu grep '^ok' $W/huge
 		cp $W/huge $OUT/target-huge-pdu.log
 	fi
