@@ -85,7 +85,10 @@ pub fn attach(host: KArc<crate::host::Host>, list: NvRef<'_>, sleep: CanSleep<'_
     // The device is there, but it only becomes useful in this thread, without the topology lock.
     let result =
         bring_up(ctrl, list, sleep).and_then(|()| match ctrl.transition(Event::SetupDone) {
-            Action::Proceed => Ok(()),
+            Action::Proceed => {
+                ctrl.find_lost();
+                Ok(())
+            }
             _ => Err(Errno::ENXIO),
         });
     if let Err(e) = result {
@@ -323,5 +326,6 @@ fn set_up_again(
         Controller::start_recovery(ctrl);
         return Err(Errno::ECONNABORTED);
     }
+    ctrl.find_lost();
     Ok(link)
 }

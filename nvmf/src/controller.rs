@@ -12,6 +12,7 @@ use crate::proto::assoc::{Action, Association, Event, State};
 use crate::proto::handoff::Handoff;
 use crate::proto::limits::queue_of_cpu;
 use crate::proto::losses::Losses;
+use crate::proto::unserved::{self, Policy, Unserved};
 use crate::qpair::HostQpair;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use sys::cam::Sim;
@@ -33,6 +34,8 @@ pub const TASK_LOSS: u32 = 1;
 pub const TASK_EVENTS: u32 = 2;
 /// Task that sends the bios which wait at the nodes.
 pub const TASK_RESUME: u32 = 3;
+/// Task that looks for disks which CAM gave up.
+pub const TASK_RESCAN: u32 = 4;
 
 /// Timer of received keep-alives.
 pub const TIMER_RX: u32 = 0;
@@ -113,6 +116,8 @@ pub struct Controller {
     /// See [`TASK_EVENTS`].
     pub events_task: Task<Controller, TASK_EVENTS>,
     resume_task: Task<Controller, TASK_RESUME>,
+    /// See [`TASK_RESCAN`].
+    pub rescan_task: Task<Controller, TASK_RESCAN>,
     /// See [`TIMER_RX`].
     pub rx_timer: Callout<Controller, TIMER_RX>,
     /// See [`TIMER_TX`].
@@ -170,6 +175,7 @@ impl Controller {
                 loss_task: Task::new(wait)?,
                 events_task: Task::new(wait)?,
                 resume_task: Task::new(wait)?,
+                rescan_task: Task::new(wait)?,
                 rx_timer: Callout::new(wait)?,
                 tx_timer: Callout::new(wait)?,
                 watch_timer: Callout::new(wait)?,
@@ -293,7 +299,25 @@ impl Controller {
 
     /// Whether requests without an association fail, instead of being held.
     pub fn fails_io(&self) -> bool {
-        self.closing.load(Ordering::Acquire) || fail_on_disconnection()
+        match self.policy() {
+            Policy::Hold => false,
+            Policy::Fail | Policy::End => true,
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        if self.is_closing() {
+            Policy::End
+        } else if fail_on_disconnection() {
+            Policy::Fail
+        } else {
+            Policy::Hold
+        }
+    }
+
+    /// What becomes of a command of CAM's that no association served. Any context.
+    pub fn unserved(&self) -> Unserved {
+        unserved::judge(self.policy(), self.conn.lock().machine.state())
     }
 
     /// Whether the device or the system is going away, so that peers hang up with good reason.
@@ -306,19 +330,40 @@ impl Controller {
         self.closing.store(true, Ordering::Release);
     }
 
-    /// CAM is told that a device is gone.
+    /// CAM was told that a device is gone. Any context.
+    ///
+    /// Who ends a set-up looks for lost devices afterwards, with [`Controller::find_lost`] too: either that call comes
+    /// after this one has left its note, or this one finds the association standing.
+    pub fn disk_lost(&self) {
+        self.note_lost();
+        self.find_lost();
+    }
+
+    /// Has somebody look, soon, for devices that CAM gave up, if there are any and an association stands. Any context.
+    pub fn find_lost(&self) {
+        let this = self.with_conn(|conn| {
+            let wanted = conn.machine.state() == State::Connected && self.has_lost();
+            let link = conn.link.as_ref().filter(|_| wanted);
+            link.map(|link| link.controller().clone())
+        });
+        if let Some(this) = this {
+            self.rescan_task.enqueue(self.host.events_queue(), this);
+        }
+    }
+
+    /// Devices are yet to be looked for that CAM was told are gone.
     pub fn note_lost(&self) {
-        self.lost.store(true, Ordering::Relaxed);
+        self.lost.store(true, Ordering::Release);
     }
 
-    /// Whether CAM was told so since [`Controller::take_lost`].
+    /// Whether there are any since [`Controller::take_lost`].
     pub fn has_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed)
+        self.lost.load(Ordering::Acquire)
     }
 
-    /// Whether CAM was told so since the last call.
+    /// Whether there are any since the last call.
     pub fn take_lost(&self) -> bool {
-        self.lost.swap(false, Ordering::Relaxed)
+        self.lost.swap(false, Ordering::AcqRel)
     }
 
     /// Keeps CAM from sending commands.

@@ -62,6 +62,7 @@ pub fn detach(ctrl: &KArc<Controller>, sleep: CanSleep<'_>) -> Result<()> {
     ctrl.stop_timers(sleep);
     ctrl.stop_recovery(sleep);
     ctrl.events_task.drain(ctrl.host().events_queue(), sleep);
+    ctrl.rescan_task.drain(ctrl.host().events_queue(), sleep);
 
     ctrl.set_closing();
     if let Some(sim) = ctrl.sim.get().and_then(Gate::enter) {

@@ -4,7 +4,7 @@
 //! Finding namespaces, and following what becomes of them.
 #![forbid(unsafe_code)]
 
-use crate::controller::Controller;
+use crate::controller::{Controller, TASK_RESCAN};
 use crate::link::Link;
 use crate::node::Namespace;
 use crate::proto::ns::{self, Geometry};
@@ -16,6 +16,7 @@ use sys::bio::IoBuf;
 use sys::cam::RescanError;
 use sys::mem::KArc;
 use sys::sync::Gate;
+use sys::task::TaskHandler;
 use sys::wire::Sqe;
 use sys::wire::identify::cns;
 use sys::{CanSleep, Errno, Result, Wait};
@@ -259,6 +260,18 @@ pub fn rescan_all(link: &Link, sleep: CanSleep<'_>) -> Result<()> {
         ctrl.note_lost();
     }
     result
+}
+
+impl TaskHandler<TASK_RESCAN> for Controller {
+    fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
+        // Without an association the next reconnect looks.
+        if let Some(link) = this.link()
+            && this.has_lost()
+            && this.is_connected()
+        {
+            let _ = rescan_all(&link, sleep);
+        }
+    }
 }
 
 fn look_at_all(link: &Link, cause: Cause, sleep: CanSleep<'_>) -> Result<()> {

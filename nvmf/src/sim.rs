@@ -9,6 +9,7 @@ use crate::proto::ns::{self, Namespace};
 use crate::proto::slots::{Class, Cqe, cqe_status};
 use crate::proto::status::{CcbOutcome, DataOutcome, ccb_outcome};
 use crate::proto::timeout::{Deadline, Patience};
+use crate::proto::unserved::Unserved;
 use crate::qpair::{Command, HostQpair, Request};
 use sys::cam::{Ccb, CcbStatus, SimHandler};
 use sys::time::uptime_ms;
@@ -36,13 +37,19 @@ pub fn command(ccb: Ccb) -> Command {
 /// A request that finds no association: it comes back to CAM, to be held there or to fail.
 pub fn refuse(ctrl: &Controller, request: Request) {
     if let Request::Ccb(ccb) = request {
-        let status = if ctrl.fails_io() {
-            ctrl.note_lost();
-            CcbStatus::Gone
-        } else {
-            CcbStatus::Requeue
-        };
-        ccb.complete(status, None, false);
+        give_back(ctrl, ccb, None, false);
+    }
+}
+
+/// Gives back a CCB that was not served.
+fn give_back(ctrl: &Controller, ccb: Ccb, cqe: Option<&Cqe>, direct: bool) {
+    match ctrl.unserved() {
+        Unserved::Requeue => ccb.complete(CcbStatus::Requeue, cqe, direct),
+        Unserved::Gone => {
+            ccb.complete(CcbStatus::Gone, cqe, direct);
+            // Not before: whoever looks for the disk then must not come too soon.
+            ctrl.disk_lost();
+        }
     }
 }
 
@@ -69,16 +76,12 @@ fn shows_bad_namespace(ccb: &Ccb, cqe: &Cqe) -> bool {
 
 /// A finished CCB; `direct` as for [`Ccb::complete`].
 pub fn finish(ctrl: &Controller, ccb: Ccb, cqe: &Cqe, data: DataOutcome, direct: bool) {
-    let status = match ccb_outcome(cqe_status(cqe), data, ctrl.fails_io()) {
+    let status = match ccb_outcome(cqe_status(cqe), data) {
         CcbOutcome::Complete if shows_bad_namespace(&ccb, cqe) => CcbStatus::DataError,
         CcbOutcome::Complete => CcbStatus::Complete,
         CcbOutcome::NvmeError => CcbStatus::NvmeError,
         CcbOutcome::DataError => CcbStatus::DataError,
-        CcbOutcome::Requeue => CcbStatus::Requeue,
-        CcbOutcome::Gone => {
-            ctrl.note_lost();
-            CcbStatus::Gone
-        }
+        CcbOutcome::Unserved => return give_back(ctrl, ccb, Some(cqe), direct),
     };
     ccb.complete(status, Some(cqe), direct);
 }

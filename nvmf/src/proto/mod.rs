@@ -15,3 +15,4 @@ pub mod scan;
 pub mod slots;
 pub mod status;
 pub mod timeout;
+pub mod unserved;

@@ -53,20 +53,14 @@ pub enum CcbOutcome {
     NvmeError,
     /// CAM_REQ_CMP_ERR: the data did not arrive whole.
     DataError,
-    /// CAM_REQUEUE_REQ: try again when the association is back.
-    Requeue,
-    /// CAM_DEV_NOT_THERE: the device is gone for good.
-    Gone,
+    /// The host gave the command up: see [`crate::proto::unserved`].
+    Unserved,
 }
 
-/// Judges a CCB; `fail` says that requests are failed, not held, while there is no association.
-pub fn ccb_outcome(status: u16, data: DataOutcome, fail: bool) -> CcbOutcome {
+/// Judges a CCB.
+pub fn ccb_outcome(status: u16, data: DataOutcome) -> CcbOutcome {
     if is_host_abort(status) {
-        if fail {
-            CcbOutcome::Gone
-        } else {
-            CcbOutcome::Requeue
-        }
+        CcbOutcome::Unserved
     } else if !is_success(status) {
         CcbOutcome::NvmeError
     } else {
@@ -92,7 +86,7 @@ pub enum BioOutcome {
     Aborted,
 }
 
-/// Judges a bio; `fail` as in [`ccb_outcome`].
+/// Judges a bio; `fail` says that requests are failed, not held, while there is no association.
 pub fn bio_outcome(status: u16, data: DataOutcome, fail: bool) -> BioOutcome {
     if is_host_abort(status) {
         return if fail {
@@ -133,23 +127,16 @@ mod tests {
     #[test]
     fn ccb_order_of_conditions() {
         let failed = DataOutcome::Failed(53);
-        assert_eq!(ccb_outcome(ABORTED_BY_HOST, failed, true), CcbOutcome::Gone);
-        assert_eq!(
-            ccb_outcome(ABORTED_BY_HOST, failed, false),
-            CcbOutcome::Requeue
-        );
-        assert_eq!(ccb_outcome(0x04 << 1, failed, false), CcbOutcome::NvmeError);
-        assert_eq!(ccb_outcome(0, failed, true), CcbOutcome::DataError);
-        assert_eq!(ccb_outcome(1, OK, true), CcbOutcome::Complete);
+        assert_eq!(ccb_outcome(ABORTED_BY_HOST, failed), CcbOutcome::Unserved);
+        assert_eq!(ccb_outcome(0x04 << 1, failed), CcbOutcome::NvmeError);
+        assert_eq!(ccb_outcome(0, failed), CcbOutcome::DataError);
+        assert_eq!(ccb_outcome(1, OK), CcbOutcome::Complete);
     }
 
     #[test]
     fn success_without_the_data_is_an_error() {
         assert_eq!(DataOutcome::judge(4096, 4095, 0), DataOutcome::Short);
-        assert_eq!(
-            ccb_outcome(0, DataOutcome::Short, false),
-            CcbOutcome::DataError
-        );
+        assert_eq!(ccb_outcome(0, DataOutcome::Short), CcbOutcome::DataError);
         assert_eq!(
             bio_outcome(0, DataOutcome::Short, false),
             BioOutcome::IoError

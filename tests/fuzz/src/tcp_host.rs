@@ -177,7 +177,7 @@ impl Host<'_> {
         assert_eq!((f.payload, m.data_over), (m.number, true));
         assert!(!self.transfers[usize::from(cid)].is_active());
         let status = u16::from_le_bytes([f.cqe[14], f.cqe[15]]);
-        let outcome = ccb_outcome(status, f.data, false);
+        let outcome = ccb_outcome(status, f.data);
         if outcome == CcbOutcome::Complete {
             assert!(is_success(status) && !m.damaged, "{m:?}");
             assert_eq!(m.moved, m.kind.len, "success without all of the data");
