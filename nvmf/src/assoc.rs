@@ -210,9 +210,7 @@ impl TaskHandler<TASK_DISCONNECT> for Controller {
         if let Some(link) = link {
             Link::shut_down(&link, sleep);
         }
-        if this.transition(Event::TornDown) == Action::ArmTimers {
-            Self::start_recovery(&this);
-        }
+        Self::torn_down(&this);
         if this.fails_io() {
             // What CAM keeps is not to be kept.
             this.release();
@@ -222,7 +220,7 @@ impl TaskHandler<TASK_DISCONNECT> for Controller {
 
 impl TaskHandler<TASK_LOSS> for Controller {
     fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
-        if this.transition(Event::LossTimer) == Action::Delete {
+        if this.loss_expired() == Action::Delete {
             delete_lost(&this, sleep);
         }
     }
@@ -264,8 +262,7 @@ pub fn reconnect(ctrl: &KArc<Controller>, list: NvRef<'_>, sleep: CanSleep<'_>) 
                 Link::shut_down(&link, sleep);
             }
             if ctrl.transition(Event::SetupFailed) == Action::Delete {
-                ctrl.loss_task
-                    .enqueue(ctrl.host().losses_queue(), ctrl.clone());
+                Controller::expire_loss(ctrl);
             }
             if ctrl.fails_io() {
                 // As before this attempt.

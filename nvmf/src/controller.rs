@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::link::Link;
 use crate::name::Name;
 use crate::node::Namespace;
-use crate::proto::assoc::{Action, Association, Event, State};
+use crate::proto::assoc::{Action, Association, Event, Loss, State};
 use crate::proto::handoff::Handoff;
 use crate::proto::limits::queue_of_cpu;
 use crate::proto::losses::Losses;
@@ -73,6 +73,8 @@ pub struct Conn {
     pub last_disconnect: (u64, u32),
     /// How the last associations fared.
     pub losses: Losses,
+    /// The loss whose timer expired last.
+    pub expired: Option<Loss>,
 }
 
 /// The namespaces, in the order of their identifiers.
@@ -146,6 +148,7 @@ impl Controller {
             identity,
             last_disconnect: (0, 0),
             losses: Losses::default(),
+            expired: None,
         };
         let trtype = conn.identity.handoff.trtype;
         let cpus = max_cpus() as usize;
@@ -228,6 +231,11 @@ impl Controller {
 
     /// Reports an event to the state machine, and wakes who waits for its owner.
     pub fn transition(&self, event: Event) -> Action {
+        self.transition_and(event, |_, action| action)
+    }
+
+    /// The same, and `then` sees the association before anybody else does.
+    pub fn transition_and<R>(&self, event: Event, then: impl FnOnce(&mut Conn, Action) -> R) -> R {
         let mut conn = self.conn.lock();
         let action = conn.machine.handle(event);
         if (event, action) == (Event::SetupDone, Action::Proceed) {
@@ -236,7 +244,7 @@ impl Controller {
         if !conn.machine.is_owned() {
             self.idle.broadcast();
         }
-        action
+        then(&mut conn, action)
     }
 
     /// Waits until no thread is inside a set-up or a teardown.

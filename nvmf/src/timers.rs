@@ -6,10 +6,12 @@
 
 use crate::abort::Found;
 use crate::controller::{
-    Controller, TASK_RESUME, TIMER_LOSS, TIMER_RECONNECT, TIMER_RX, TIMER_TX, TIMER_WATCH,
+    Conn, Controller, TASK_RESUME, TIMER_LOSS, TIMER_RECONNECT, TIMER_RX, TIMER_TX, TIMER_WATCH,
 };
 use crate::link::Link;
 use crate::node::Namespace;
+use crate::proto::assoc::{Action, Event};
+use crate::proto::handoff::Handoff;
 use crate::proto::keepalive::{KeepAlive, RxExpiry, TxExpiry};
 use crate::proto::losses::Reconnect;
 use crate::proto::slots::{Class, Cqe, cqe_status};
@@ -29,6 +31,32 @@ static NOISE: RateLimit = RateLimit::new(4);
 /// Seconds as milliseconds of a timer.
 fn seconds(s: u32) -> u32 {
     s.saturating_mul(1000).min(i32::MAX as u32)
+}
+
+/// How a lost association is to come back.
+struct Recovery {
+    reconnect: Reconnect,
+    handoff: Handoff,
+}
+
+impl Recovery {
+    /// Asks userland for a reconnect, if it is not to wait.
+    fn tell(self, ctrl: &Controller) {
+        let delay = self.handoff.reconnect_delay;
+        if delay == 0 {
+            return;
+        }
+        match self.reconnect {
+            Reconnect::Later(short) if self.handoff.survives_delay() => {
+                if NOISE.allow() {
+                    ctrl.say(format_args!(
+                        "{short} associations in a row were short, reconnecting in {delay} seconds"
+                    ));
+                }
+            }
+            Reconnect::Now | Reconnect::Later(_) => notify_reconnect(ctrl.name().as_cstr()),
+        }
+    }
 }
 
 impl Controller {
@@ -54,24 +82,27 @@ impl Controller {
         self.watch_timer.stop();
     }
 
-    /// Starts what leads to a reconnect, or to the end, after the loss of an association.
+    /// The owner of a teardown has finished it.
+    pub fn torn_down(this: &KArc<Self>) {
+        // A reconnect stops the timers, so it must not come before they are armed: one that was armed too late would
+        // be taken for that of the next loss.
+        let recovery = this.transition_and(Event::TornDown, |conn, action| {
+            (action == Action::ArmTimers).then(|| Self::arm_recovery(this, conn))
+        });
+        if let Some(recovery) = recovery {
+            recovery.tell(this);
+        }
+    }
+
+    /// Starts what leads to a reconnect, or to the end, after an association that was lost before it was complete.
     pub fn start_recovery(this: &KArc<Self>) {
-        let handoff = this.identity().handoff;
-        let reconnect = this.with_conn(|conn| conn.losses.lost(uptime_ms()));
+        let recovery = this.with_conn(|conn| Self::arm_recovery(this, conn));
+        recovery.tell(this);
+    }
+
+    fn arm_recovery(this: &KArc<Self>, conn: &mut Conn) -> Recovery {
+        let handoff = conn.identity.handoff;
         if handoff.reconnect_delay != 0 {
-            match reconnect {
-                Reconnect::Later(short) if handoff.survives_delay() => {
-                    if NOISE.allow() {
-                        this.say(format_args!(
-                            "{short} associations in a row were short, reconnecting in {} seconds",
-                            handoff.reconnect_delay
-                        ));
-                    }
-                }
-                Reconnect::Now | Reconnect::Later(_) => {
-                    notify_reconnect(this.name().as_cstr());
-                }
-            }
             this.reconnect_timer
                 .arm_ms(seconds(handoff.reconnect_delay), this.clone());
         }
@@ -79,13 +110,32 @@ impl Controller {
             this.loss_timer
                 .arm_ms(seconds(handoff.loss_timeout), this.clone());
         }
+        Recovery {
+            reconnect: conn.losses.lost(uptime_ms()),
+            handoff,
+        }
     }
 
-    /// Undoes [`Controller::start_recovery`].
+    /// Stops what leads to a reconnect, or to the end.
     pub fn stop_recovery(&self, sleep: CanSleep<'_>) {
         self.reconnect_timer.drain(sleep);
         self.loss_timer.drain(sleep);
         self.reconnect_timer.stop();
+    }
+
+    /// The timer of the last loss expired: has the controller given up, soon. Any context.
+    pub fn expire_loss(this: &KArc<Self>) {
+        this.with_conn(|conn| conn.expired = Some(conn.machine.loss()));
+        this.loss_task
+            .enqueue(this.host().losses_queue(), this.clone());
+    }
+
+    /// What to do about the timer that expired last.
+    pub fn loss_expired(&self) -> Action {
+        self.with_conn(|conn| match conn.expired.take() {
+            Some(loss) => conn.machine.handle(Event::LossTimer(loss)),
+            None => Action::None,
+        })
     }
 
     /// Sends a Keep Alive, now or when there is a slot.
@@ -173,8 +223,7 @@ impl CalloutHandler<TIMER_RECONNECT> for Controller {
 
 impl CalloutHandler<TIMER_LOSS> for Controller {
     fn fire(this: KArc<Self>) {
-        let again = this.clone();
-        this.loss_task.enqueue(this.host().losses_queue(), again);
+        Self::expire_loss(&this);
     }
 }
 

@@ -48,6 +48,10 @@ pub enum State {
     Detaching,
 }
 
+/// Tells the losses of an association apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss(u32);
+
 /// What happens to an association.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -61,10 +65,25 @@ pub enum Event {
     TornDown,
     /// Userland brings new queues.
     Reconnect,
-    /// The controller-loss timer expired.
-    LossTimer,
+    /// The controller-loss timer expired that was started after this loss. Whoever reports it may come late.
+    LossTimer(Loss),
     /// The device is to be detached.
     Detach,
+}
+
+impl Event {
+    /// Its number in [`MET`].
+    const fn number(self) -> usize {
+        match self {
+            Self::Failure => 0,
+            Self::SetupDone => 1,
+            Self::SetupFailed => 2,
+            Self::TornDown => 3,
+            Self::Reconnect => 4,
+            Self::LossTimer(_) => 5,
+            Self::Detach => 6,
+        }
+    }
 }
 
 /// What whoever reported the event does next.
@@ -98,6 +117,8 @@ pub struct Association {
     failed: bool,
     /// The controller-loss timer expired.
     lost: bool,
+    /// Associations that were taken down.
+    losses: u32,
 }
 
 impl Default for Association {
@@ -114,6 +135,7 @@ impl Association {
             owned: true,
             failed: false,
             lost: false,
+            losses: 0,
         }
     }
 
@@ -130,6 +152,11 @@ impl Association {
     /// Whether the set-up that is under way has failed behind its owner's back.
     pub fn has_failed(&self) -> bool {
         self.failed
+    }
+
+    /// The last loss.
+    pub fn loss(&self) -> Loss {
+        Loss(self.losses)
     }
 
     /// Whether a RECONNECT notification makes sense.
@@ -180,6 +207,7 @@ impl Association {
 
             (State::Disconnecting, Event::TornDown) => {
                 self.owned = false;
+                self.losses = self.losses.wrapping_add(1);
                 (State::Disconnected, Action::ArmTimers)
             }
             (state, Event::TornDown) => {
@@ -194,16 +222,18 @@ impl Association {
             }
             (state, Event::Reconnect) => (state, Action::Busy),
 
-            (State::Disconnected, Event::LossTimer) => {
+            // The association was back before the report came.
+            (state, Event::LossTimer(loss)) if loss != self.loss() => (state, Action::None),
+            (State::Disconnected, Event::LossTimer(_)) => {
                 self.lost = true;
                 (State::Disconnected, Action::Delete)
             }
-            (State::Reconnecting, Event::LossTimer) => {
+            (State::Reconnecting, Event::LossTimer(_)) => {
                 // If this attempt fails too, the device goes.
                 self.lost = true;
                 (State::Reconnecting, Action::None)
             }
-            (state, Event::LossTimer) => (state, Action::None),
+            (state, Event::LossTimer(_)) => (state, Action::None),
 
             (State::Detaching, Event::Detach) => (State::Detaching, Action::Busy),
             (State::Attaching | State::Disconnecting | State::Reconnecting, Event::Detach) => {
@@ -214,7 +244,7 @@ impl Association {
                 (State::Detaching, Action::Proceed)
             }
         };
-        MET.met(self.state as usize, event as usize, state as usize);
+        MET.met(self.state as usize, event.number(), state as usize);
         if state == State::Connected {
             self.lost = false;
         }
@@ -238,6 +268,12 @@ mod tests {
         assert_eq!(a.handle(Event::Failure), Action::TearDown);
         assert_eq!(a.handle(Event::TornDown), Action::ArmTimers);
         a
+    }
+
+    /// The timer of the last loss expires.
+    fn expire(a: &mut Association) -> Action {
+        let loss = a.loss();
+        a.handle(Event::LossTimer(loss))
     }
 
     #[test]
@@ -293,22 +329,44 @@ mod tests {
     #[test]
     fn loss_deletes_and_refuses_reconnects() {
         let mut a = disconnected();
-        assert_eq!(a.handle(Event::LossTimer), Action::Delete);
+        assert_eq!(expire(&mut a), Action::Delete);
         assert_eq!(a.handle(Event::Reconnect), Action::Busy);
         assert!(!a.wants_reconnect());
-        assert_eq!(connected().handle(Event::LossTimer), Action::None);
+        assert_eq!(expire(&mut connected()), Action::None);
+    }
+
+    #[test]
+    fn a_loss_that_is_reported_late_is_not_that_of_the_next_association() {
+        let mut a = disconnected();
+        let late = Event::LossTimer(a.loss());
+        a.handle(Event::Reconnect);
+        a.handle(Event::SetupDone);
+        assert_eq!(a.handle(late), Action::None);
+        a.handle(Event::Failure);
+        assert_eq!(a.handle(late), Action::None);
+        a.handle(Event::TornDown);
+        assert_eq!(a.handle(late), Action::None);
+        assert!(a.wants_reconnect());
+
+        // Nor does a reconnect have to succeed on its account.
+        assert_eq!(a.handle(Event::Reconnect), Action::Proceed);
+        assert_eq!(a.handle(late), Action::None);
+        assert_eq!(a.handle(Event::SetupFailed), Action::None);
+
+        // A failed attempt makes no other loss of it.
+        assert_eq!(expire(&mut a), Action::Delete);
     }
 
     #[test]
     fn loss_during_a_reconnect_waits_for_its_end() {
         let mut a = disconnected();
         a.handle(Event::Reconnect);
-        assert_eq!(a.handle(Event::LossTimer), Action::None);
+        assert_eq!(expire(&mut a), Action::None);
         assert_eq!(a.handle(Event::SetupFailed), Action::Delete);
 
         let mut a = disconnected();
         a.handle(Event::Reconnect);
-        a.handle(Event::LossTimer);
+        expire(&mut a);
         assert_eq!(a.handle(Event::SetupDone), Action::Proceed);
         // Forgotten: the association is back.
         a.handle(Event::Failure);
@@ -352,7 +410,8 @@ mod tests {
             Event::SetupFailed,
             Event::TornDown,
             Event::Reconnect,
-            Event::LossTimer,
+            Event::LossTimer(Loss(0)),
+            Event::LossTimer(Loss(1)),
             Event::Detach,
         ];
         for mut a in [Association::new(), connected(), disconnected()] {

@@ -157,7 +157,22 @@ fn while_disconnecting(o: &Options) {
     meets(Host, "Disconnecting", "LossTimer", || drop(late));
 }
 
+/// The timer of a loss has expired, but who is to give the controller up only
+/// comes to it after that association is back, and lost once more.
+fn after_the_next_loss(o: &Options) {
+    disconnected(o);
+    let late = Brake::threads(LOSSES);
+    pause_us(1_000_000 * o.loss_timeout);
+    assert!(late.wait(), "no loss");
+    hand_over(&queues(o));
+    meets(Host, "Disconnecting", "TornDown", net::reset_all);
+    meets(Host, "Disconnected", "LossTimer", || drop(late));
+    pause_us(500_000 * o.loss_timeout);
+    assert!(newbus::has_devices(), "a new loss has all its time");
+}
+
 fn while_disconnected(o: &Options) {
+    after_the_next_loss(o);
     disconnected(o);
     meets(Host, "Disconnected", "LossTimer", || {
         pause_us(1_000_000 * o.loss_timeout);
