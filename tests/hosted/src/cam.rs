@@ -78,6 +78,12 @@ struct Ccb {
     changed: Condvar,
 }
 
+impl Ccb {
+    fn nsid(&self) -> u32 {
+        u32::from_le_bytes([self.sqe[4], self.sqe[5], self.sqe[6], self.sqe[7]])
+    }
+}
+
 // SAFETY: the data belongs to the SIM until the CCB is done, then to its owner.
 unsafe impl Sync for Ccb {}
 // SAFETY: as above.
@@ -142,8 +148,13 @@ fn finish(c: CcbPtr, completion: Completion) {
     {
         let mut st = lock(&sim.state);
         st.running -= 1;
-        if completion.outcome == NVRS_CCB_REQUEUE {
-            st.waiting.push_front(c);
+        match completion.outcome {
+            NVRS_CCB_REQUEUE => st.waiting.push_front(c),
+            // nda(4) gives its disk up; a scan finds it again.
+            NVRS_CCB_GONE if !b.admin => {
+                st.disks.remove(&b.nsid());
+            }
+            _ => {}
         }
     }
     if completion.outcome != NVRS_CCB_REQUEUE {
@@ -362,13 +373,7 @@ impl Disk {
         let (c, data) = self.sim.run(sqe, data, write, false).ok_or(gone)?;
         match c.outcome {
             NVRS_CCB_CMP => Ok(data),
-            outcome => {
-                if outcome == NVRS_CCB_GONE {
-                    // nda(4) gives its disk up; a scan finds it again.
-                    lock(&self.sim.state).disks.remove(&self.nsid);
-                }
-                Err(c)
-            }
+            _ => Err(c),
         }
     }
 

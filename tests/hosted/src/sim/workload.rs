@@ -301,6 +301,8 @@ impl World {
                 guided::slots::tour(&self.plan.options);
                 guided::data::tour(&self.plan.options);
                 guided::controllers::tour(&self.plan.options);
+                guided::disks::tour(&self.plan.options);
+                newbus::set_fail_on_disconnection(self.plan.fail_io);
             }
             Trouble::Tour if rng(2) == 0 => tours::of_controllers(&self.plan.options),
             Trouble::Tour => tours::of_associations(&self.plan.options),

@@ -29,7 +29,7 @@ pub(super) fn connected(o: &Options) {
 }
 
 /// One without an association.
-fn disconnected(o: &Options) {
+pub(super) fn disconnected(o: &Options) {
     connected(o);
     meets(Host, "Disconnecting", "TornDown", net::reset_all);
 }

@@ -7,6 +7,7 @@
 pub mod associations;
 pub mod controllers;
 pub mod data;
+pub mod disks;
 pub mod slots;
 
 use std::time::Duration;
