@@ -26,7 +26,7 @@ type Host = fn(SocketAddr) -> Result<bool, End>;
 fn all_fail(host: Host, why: &str, names: &[&str]) {
     let honest = Honest::new(NQN.into(), None);
     let any = "127.0.0.1:0".parse().expect("an address");
-    let times = [Duration::from_millis(600), PATIENCE, PATIENCE];
+    let times = [Duration::from_millis(2500), PATIENCE, PATIENCE];
     for name in names {
         let honest = Honest::new(honest.subnqn.clone(), None);
         let bench = Bench::new(any, honest, None, times).expect("loopback");
