@@ -192,6 +192,7 @@ test-deps:
 test demo sim conform lint fuzz coverage mutants sim-mutants asan tsan miri interop: test-deps
 
 test:
+	@python3 tests/mutants/mutants.py --fit
 	$(CARGO) test --workspace
 	@$(MAKE) -C tests/bench unit
 

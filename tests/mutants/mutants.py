@@ -3,10 +3,12 @@
 # Copyright (c) 2026 The nvmf-rs authors
 """Puts each fault of a table into a copy of the sources and runs the test that must catch it.
 
-usage: mutants.py [-h] [--out FOLDER] [--only WORD] [--part I/N] [TABLE]
+usage: mutants.py [-h] [--out FOLDER] [--only WORD] [--part I/N] [TABLE...]
+       mutants.py --fit [TABLE...]
 
 The named tests must pass on the untouched copy first.  A fault counts as caught only when the copy builds and the test
 then fails; a fault that does not fit the sources any more, or does not build, is as bad as one that survives.
+With --fit nothing is copied or built: the faults of all tables are only compared with the sources as they are.
 """
 
 import argparse
@@ -52,6 +54,14 @@ class Fault:
     @property
     def after(self) -> str:
         return "\n".join(self.new)
+
+    def misfit(self, tree: pathlib.Path) -> str:
+        """Why it cannot be put into these sources; nothing if it can."""
+        path = tree / self.file
+        if not path.is_file():
+            return f"there is no {self.file}"
+        count = path.read_text().count(self.before)
+        return "" if count == 1 else f"{self.file} has the text {count} times:\n{self.before}"
 
 
 def read_table(path: pathlib.Path) -> list[Fault]:
@@ -159,16 +169,29 @@ def check_untouched(tree: pathlib.Path, faults: list[Fault]) -> None:
 
 
 def try_fault(tree: pathlib.Path, fault: Fault) -> tuple[str, str]:
+    if why := fault.misfit(tree):
+        return "DOES NOT FIT", why
     path = tree / fault.file
     text = path.read_text()
-    if text.count(fault.before) != 1:
-        return "DOES NOT FIT", f"{fault.file} has the text {text.count(fault.before)} times:\n{fault.before}"
     path.write_text(text.replace(fault.before, fault.after))
     try:
         result, printed = run_suite(tree, fault.test.suite, [fault.test.name])
     finally:
         path.write_text(text)
     return {"failed": "caught", "hung": "caught", "passed": "SURVIVED", "broken": "DOES NOT BUILD"}[result], printed
+
+
+def check_fit(tables: list[pathlib.Path]) -> int:
+    """How many faults do not fit the sources, each of which is named."""
+    bad = 0
+    for table in tables:
+        faults = read_table(table)
+        misfits = [(f, why) for f in faults if (why := f.misfit(ROOT))]
+        for fault, why in misfits:
+            print(f"{table.name}: {fault.name}: DOES NOT FIT: {why}", file=sys.stderr)
+        print(f"{table.name}: {len(faults) - len(misfits)} of {len(faults)} faults fit the sources")
+        bad += len(misfits)
+    return bad
 
 
 def part(text: str) -> tuple[int, int]:
@@ -180,13 +203,17 @@ def part(text: str) -> tuple[int, int]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", nargs="?", type=pathlib.Path, default=HERE / "faults.txt")
+    parser.add_argument("tables", metavar="TABLE", nargs="*", type=pathlib.Path)
+    parser.add_argument("--fit", action="store_true", help="only whether each fault fits the sources")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build" / "mutants")
     parser.add_argument("--only", default="", help="faults whose name or file has this in it")
     parser.add_argument("--part", type=part, default=(1, 1), help="every Nth fault, from the Ith on")
     args = parser.parse_args()
 
-    faults = [f for f in read_table(args.table) if args.only in f.name or args.only in f.file]
+    if args.fit:
+        return 1 if check_fit(args.tables or sorted(HERE.glob("*.txt"))) else 0
+    tables = args.tables or [HERE / "faults.txt"]
+    faults = [f for table in tables for f in read_table(table) if args.only in f.name or args.only in f.file]
     faults = faults[args.part[0] - 1 :: args.part[1]]
     if not faults:
         sys.exit("mutants: no such fault")
