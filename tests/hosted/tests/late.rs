@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use hosted::os::{self, Instant};
+use hosted::os::{self, wait_for};
 use hosted::sim::net::{self, Harm, Strike, Weather};
 use hosted::sim::plan::Plan;
 use hosted::sim::sched;
@@ -23,14 +23,6 @@ const ARRIVES: u64 = 20 << 10;
 const HOST_MS: u32 = 500;
 /// The controller takes longer to notice.
 const CONTROLLER_MS: u32 = 30_000;
-
-fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
-        os::sleep(Duration::from_millis(5));
-    }
-}
 
 /// The operator wants requests to fail without an association. But this one
 /// ends when there is one again, and nobody would look for the disk any more.
@@ -74,11 +66,11 @@ fn a_write_that_comes_back_after_the_reconnect_loses_no_disk() {
             writing.write(0, (0..BYTES).map(|i| (i / BLOCK) as u8).collect())
         });
         let writer = writer.expect("a thread");
-        wait_for("nothing is sent", || net::counts().2 > harmed);
+        wait_for("data to be sent", || net::counts().2 > harmed);
         net::set_strikes(Vec::new());
         net::harm(links, Harm::Silence);
 
-        wait_for("the host does not notice", || {
+        wait_for("the host to notice", || {
             newbus::take_reconnects().contains(&name)
         });
         system::reconnect(&name, addr(), &options).expect("reconnected");

@@ -128,7 +128,12 @@ impl Io {
 
     /// The first byte that a command is for.
     fn at(self) -> usize {
-        u64_at(&self.get("a request").sqe, 40) as usize * BLOCK
+        let sqe = &self.get("a request").sqe;
+        match sqe[0] {
+            // For all blocks, or for those that its data names: what stands here may be anything.
+            opcode::FLUSH | opcode::DSM => 0,
+            _ => u64_at(sqe, 40) as usize * BLOCK,
+        }
     }
 
     /// Bytes of its blocks.
@@ -202,13 +207,7 @@ impl Io {
         let Some(lun) = self.lun() else {
             return self.end(INVALID_NAMESPACE);
         };
-        let stored = lock(&r.state).stored;
-        let at = match self.op() {
-            Op::Flush => 0,
-            // Its LBAs are in its data, and what stands in the command is anything.
-            Op::Zero if r.sqe[0] == opcode::DSM => 0,
-            _ => self.at() + stored,
-        };
+        let at = self.at() + lock(&r.state).stored;
         let delay = lun.device.delay(self.op(), at);
         if delay.is_zero() {
             self.device();

@@ -17,4 +17,4 @@ pub mod thread;
 
 pub use clock::Instant;
 pub use sync::{Condvar, Mutex, MutexGuard};
-pub use thread::{JoinHandle, sleep, spawn, spawn_kernel};
+pub use thread::{JoinHandle, sleep, spawn, spawn_kernel, wait_for};

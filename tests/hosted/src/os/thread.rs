@@ -6,7 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Instant;
 use crate::sim::sched::{self, Tid};
+
+/// What a test or a tour waits for does not take longer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A thread that can be waited for.
 pub struct JoinHandle<T> {
@@ -96,5 +100,14 @@ pub fn sleep(time: Duration) {
         sched::sleep(time);
     } else {
         std::thread::sleep(time);
+    }
+}
+
+/// Waits until something is so, which must not take long.
+pub fn wait_for(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        sleep(Duration::from_micros(100));
     }
 }

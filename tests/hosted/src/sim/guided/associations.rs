@@ -5,8 +5,8 @@
 
 use sys::ffi::NVRS_IOC_RECONNECT_HOST;
 
-use super::{complete, in_background, meets, stop_at, stop_thread_at, wait_for};
-use crate::os::JoinHandle;
+use super::{complete, in_background, meets, stop_at, stop_thread_at};
+use crate::os::{JoinHandle, wait_for};
 use crate::sim::brake::Brake;
 use crate::sim::net;
 use crate::sim::tables::{self, Of::Association as Host};

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::{complete, in_background, meets, stop_thread_at, wait_for};
+use super::{complete, in_background, meets, stop_thread_at};
 use crate::context;
 use crate::object::{self, Kind};
-use crate::os::{self, Instant};
+use crate::os::{self, Instant, wait_for};
 use crate::sim::brake::Brake;
 use crate::sim::net;
 use crate::sim::tables::{self, Of};

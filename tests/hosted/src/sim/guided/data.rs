@@ -4,9 +4,9 @@
 //! Data that is on its way when its command is given up.
 
 use super::associations::connected;
-use super::{in_background, wait_for};
+use super::in_background;
 use crate::ctl::BLOCK;
-use crate::os;
+use crate::os::{self, wait_for};
 use crate::sim::brake::Brake;
 use crate::sim::net::{self, Weather};
 use crate::sim::visitors::pause_us;

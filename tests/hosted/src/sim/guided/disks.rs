@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::associations::{connected, hand_over, queues};
-use super::{meets, wait_for};
+use super::meets;
 use crate::ctl::BLOCK;
-use crate::os;
+use crate::os::{self, wait_for};
 use crate::sim::brake::Brake;
 use crate::sim::net;
 use crate::sim::tables::Of::Association as Host;

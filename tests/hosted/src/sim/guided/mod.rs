@@ -10,26 +10,12 @@ pub mod data;
 pub mod disks;
 pub mod slots;
 
-use std::time::Duration;
-
 use super::brake::Brake;
 use super::tables::{self, Of};
-use super::visitors::pause_us;
-use crate::os::{self, Instant, JoinHandle};
-
-/// Nothing that a tour waits for takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::os::{self, JoinHandle, wait_for};
 
 fn in_background(f: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     os::spawn("tour", f).expect("a thread")
-}
-
-fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "a tour waits for {what}");
-        pause_us(100);
-    }
 }
 
 /// After `f`, an event meets a state once more.

@@ -7,10 +7,10 @@ use sys::Errno;
 use sys::ffi::NVRS_BIO_WRITE;
 
 use super::associations::{connected, hand_over, queues};
-use super::{meets, wait_for};
+use super::meets;
 use crate::cam::{Completion, Disk};
 use crate::ctl::BLOCK;
-use crate::os::{self, JoinHandle};
+use crate::os::{self, JoinHandle, wait_for};
 use crate::sim::alloc::{self, Failing};
 use crate::sim::brake::Brake;
 use crate::sim::net::{self, Weather};
