@@ -7,12 +7,13 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Target, pattern};
 use hosted::blockdev::{Device, Faulty, Op, RamDisk, Rule, SparseFile, What};
 use hosted::cam::{Completion, Disk};
 use hosted::ctl::{self, Lun, Style};
+use hosted::os::wait_for;
 use hosted::system::{self, Port};
 use hosted::userland::{Daemon, Options};
 use hosted::{Kernel, cdev};
@@ -164,70 +165,96 @@ fn short_transfers_lose_nothing() {
 #[test]
 fn delays_hold_up_nobody_else() {
     let s = Setup::new(Style::default());
-    let slow = Duration::from_millis(700);
     s.device.add(Rule {
         at: 0..512,
-        ..Rule::once(Op::Read, What::Delay(slow))
+        ..Rule::once(Op::Read, What::Delay(Duration::from_millis(700)))
     });
-    let start = Instant::now();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            s.disk.read(0, 4096).expect("read");
-            assert!(start.elapsed() >= slow);
-        });
+        let slow = scope.spawn(|| s.disk.read(0, 4096).expect("read"));
+        wait_for("the slow one", || s.device.is_spent());
         for n in 1..50 {
             s.disk.read(n * 8, 4096).expect("read");
         }
-        assert!(start.elapsed() < slow, "{:?}", start.elapsed());
+        assert!(!slow.is_finished(), "the others waited for it");
     });
     s.end();
 }
 
+/// The later a command is sent, the sooner it ends; and it ends when the device
+/// is done. Nothing but its response tells of that: there is no data.
 #[test]
-fn completions_in_another_order_find_their_commands() {
+fn completions_in_another_order_are_those_of_their_commands() {
+    const COMMANDS: usize = 6;
+    const LEN: usize = 8192;
+    let s = Setup::new(Style::default());
+    let lun = &s.target.luns[0];
+    let ended = Mutex::new(Vec::new());
+    s.disk.write(0, vec![1; COMMANDS * LEN]).expect("written");
+    lun.hold(true);
+    std::thread::scope(|scope| {
+        for n in 0..COMMANDS {
+            let at = n * LEN;
+            let delay = Duration::from_millis(20 * (COMMANDS - n) as u64);
+            s.device.add(Rule {
+                at: at..at + LEN,
+                ..Rule::always(Op::Zero, What::Delay(delay))
+            });
+            let (disk, ended) = (&s.disk, &ended);
+            scope.spawn(move || {
+                disk.zero((at / 512) as u64, (LEN / 512) as u16)
+                    .expect("zeroed");
+                assert!(lun.contents(at, LEN) == [0; LEN], "{n} has not ended");
+                ended.lock().expect("no panic").push(n);
+            });
+            wait_for("a command", || lun.held() == n + 1);
+        }
+        lun.hold(false);
+    });
+    let ended = ended.into_inner().expect("no panic");
+    assert!(!ended.is_sorted(), "nothing was reordered");
+    s.end();
+}
+
+#[test]
+fn data_in_any_order_is_that_of_its_command() {
     let s = Setup::new(Style::default());
     let late = What::Disorder(Duration::from_millis(20));
     s.device.add(Rule::always(Op::Read, late));
     s.device.add(Rule::always(Op::Write, late));
-    let order = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for n in 0..24u64 {
-            let (s, order) = (&s, &order);
+            let s = &s;
             scope.spawn(move || {
                 for round in 0..6 {
                     let data = pattern(n * 100 + round, 512 << (n % 6));
                     s.disk.write(n * 64, data.clone()).expect("written");
                     assert!(s.disk.read(n * 64, data.len()).expect("read") == data);
-                    order.lock().expect("no panic").push(n);
                 }
             });
         }
     });
-    let order = order.into_inner().expect("no panic");
-    assert!(
-        order.windows(24).any(|w| !w.is_sorted()),
-        "nothing was reordered"
-    );
     s.end();
 }
 
-/// A host that gives commands up leaves them to the controller, which waits
-/// for its device.
+/// It ends as soon as they are, and not before.
 #[test]
-fn slow_devices_do_not_outlive_their_controller() {
+fn a_controller_ends_when_slow_devices_are_done() {
     let s = Setup::new(Style::default());
     let slow = What::Delay(Duration::from_millis(400));
-    s.device.add(Rule::always(Op::Write, slow));
+    s.device.add(Rule::once(Op::Read, slow));
+    let host = Options::default().hostnqn;
     std::thread::scope(|scope| {
-        let disk = &s.disk;
-        scope.spawn(move || {
-            let _ = disk.write(0, pattern(3, 8192));
+        scope.spawn(|| {
+            let _ = s.disk.read(0, 8192);
         });
-        std::thread::sleep(Duration::from_millis(100));
+        wait_for("the device to be busy", || s.device.is_spent());
+        system::terminate_all();
+        wait_for("the end", || !system::associations().contains(&host));
+        assert_eq!(ctl::outstanding(), 0);
+        // Nobody waits for a reconnect.
         system::disconnect_all().expect("disconnected");
     });
     s.target.end();
-    assert_eq!(ctl::outstanding(), 0);
     s.kernel.shutdown();
 }
 

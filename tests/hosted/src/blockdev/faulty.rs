@@ -88,6 +88,11 @@ impl Faulty {
         self.rules().clear();
     }
 
+    /// Whether all that was to go wrong so many times has begun to.
+    pub fn is_spent(&self) -> bool {
+        self.rules().iter().all(|r| r.times == 0)
+    }
+
     /// The first rule that fits and is of a kind, which is used up by it.
     fn apply<R>(&self, op: Op, at: usize, kind: impl Fn(What) -> Option<R>) -> Option<R> {
         let mut rules = self.rules();
