@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::Target;
 use hosted::ctl::Style;
 use hosted::middle::{Middle, Rng};
+use hosted::os::wait_for;
 use hosted::pdu::{self, Raw, flag, kind};
 use hosted::peer::End;
 use hosted::userland::{Error, Options, Queue};
@@ -163,6 +164,46 @@ fn a_read_whose_data_cannot_be_sent_fails() {
     assert_eq!((r.u16(20), status(&r)), (1, 0x04), "Data Transfer Error");
     q.peer().send(&pdu::command(f, &sqe, &[]).bytes());
     assert_eq!(q.peer().expect(kind::C2H_DATA).data.len(), 4096);
+    t.end();
+    k.shutdown();
+}
+
+/// The host closes a queue while the device is still at a read of it.
+#[test]
+fn data_for_a_connection_that_is_gone_ends_its_command() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let (_a, mut q) = pair(&t, &Options::default());
+    t.luns[0].hold(true);
+    let f = q.format();
+    let read = pdu::command(f, &pdu::sqe(2, 1, 512, false), &[]);
+    q.peer().send(&read.bytes());
+    wait_for("the read", || t.luns[0].held() == 1);
+    q.peer().close_write();
+    q.peer().expect_end();
+    t.luns[0].hold(false);
+    wait_for("its end", || ctl::outstanding() == 0);
+    t.end();
+    k.shutdown();
+}
+
+/// There is no memory to ask for its data, and the receiver, who is to end the
+/// connection, finds half a header when it hears of that.
+#[test]
+fn a_write_whose_data_cannot_be_asked_for_ends_the_connection() {
+    let k = Kernel::boot_all();
+    let t = Target::new(Style::default(), 1);
+    let (_a, mut q) = pair(&t, &Options::default());
+    t.luns[0].hold(true);
+    let f = q.format();
+    let write = pdu::command(f, &pdu::sqe(1, 1, 512, false), &[]).bytes();
+    q.peer().send(&write);
+    wait_for("the write", || t.luns[0].held() == 1);
+    q.peer().send(&write[..4]);
+    hosted::fault::fail_nowait(1);
+    t.luns[0].hold(false);
+    q.peer().expect_end();
+    hosted::fault::fail_nowait(0);
     t.end();
     k.shutdown();
 }
