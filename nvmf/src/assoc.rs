@@ -313,10 +313,6 @@ fn set_up_again(
     scan::rescan_all(&link, sleep).map_err(|_| Errno::ECONNABORTED)?;
     // While this thread owns the set-up, nobody else can take the queues down under the requests.
     release_requests(ctrl, &link, sleep);
-    if ctrl.has_lost() {
-        // What CAM had begun before it was stopped has failed since.
-        scan::rescan_all(&link, sleep).map_err(|_| Errno::ECONNABORTED)?;
-    }
     ctrl.with_conn(|conn| conn.identity = new.clone());
     ctrl.stop_recovery(sleep);
     if ctrl.transition(Event::SetupDone) != Action::Proceed {

@@ -34,7 +34,7 @@ pub const TASK_LOSS: u32 = 1;
 pub const TASK_EVENTS: u32 = 2;
 /// Task that sends the bios which wait at the nodes.
 pub const TASK_RESUME: u32 = 3;
-/// Task that looks for disks which CAM gave up.
+/// Task that has CAM look for disks which it gave up.
 pub const TASK_RESCAN: u32 = 4;
 
 /// Timer of received keep-alives.
@@ -99,7 +99,7 @@ pub struct Controller {
     closing: AtomicBool,
     /// CAM's queue is frozen.
     frozen: AtomicBool,
-    /// CAM was told that a device is gone, and gave disks up.
+    /// CAM was told that disks are gone: their namespaces know.
     lost: AtomicBool,
     /// The SIM, once there is one.
     pub sim: SetOnce<Gate<Sim<Controller>>>,
@@ -338,16 +338,19 @@ impl Controller {
         self.closing.store(true, Ordering::Release);
     }
 
-    /// CAM was told that a device is gone. Any context.
+    /// CAM was told that the disk of a namespace is gone. Any context.
     ///
-    /// Who ends a set-up looks for lost devices afterwards, with [`Controller::find_lost`] too: either that call comes
+    /// Who ends a set-up looks for lost disks afterwards, with [`Controller::find_lost`] too: either that call comes
     /// after this one has left its note, or this one finds the association standing.
-    pub fn disk_lost(&self) {
-        self.note_lost();
-        self.find_lost();
+    pub fn disk_lost(&self, nsid: u32) {
+        if let Some(ns) = self.namespace(nsid) {
+            self.note_lost(&ns);
+            self.find_lost();
+        }
+        // CAM hears of namespaces that are not known when they are found.
     }
 
-    /// Has somebody look, soon, for devices that CAM gave up, if there are any and an association stands. Any context.
+    /// Has CAM look, soon, for disks that it gave up, if there are any and an association stands. Any context.
     pub fn find_lost(&self) {
         let this = self.with_conn(|conn| {
             let wanted = conn.machine.state() == State::Connected && self.has_lost();
@@ -359,17 +362,19 @@ impl Controller {
         }
     }
 
-    /// Devices are yet to be looked for that CAM was told are gone.
-    pub fn note_lost(&self) {
+    /// CAM is yet to be told that a disk is back.
+    pub fn note_lost(&self, ns: &Namespace) {
+        ns.note_lost();
+        // Not before: who takes this note then looks at every namespace's.
         self.lost.store(true, Ordering::Release);
     }
 
-    /// Whether there are any since [`Controller::take_lost`].
-    pub fn has_lost(&self) -> bool {
+    /// Whether there are such disks since [`Controller::take_lost`].
+    fn has_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Whether there are any since the last call.
+    /// Whether there are such disks since the last call. Their namespaces are still to be asked.
     pub fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::AcqRel)
     }
@@ -403,6 +408,16 @@ impl Controller {
         {
             self.resume_task.enqueue(self.host.queue(), this);
         }
+    }
+
+    /// The namespace of that identifier.
+    pub fn namespace(&self, nsid: u32) -> Option<KArc<Namespace>> {
+        let table = self.namespaces.lock();
+        let at = table
+            .list
+            .binary_search_by_key(&nsid, |ns| ns.nsid())
+            .ok()?;
+        table.list.get(at).cloned()
     }
 
     /// All namespaces, in a list of the caller's own.

@@ -12,6 +12,7 @@ use crate::proto::slots::{Class, Cqe, cqe_status};
 use crate::proto::status::{BioOutcome, DataOutcome, bio_outcome};
 use crate::proto::timeout::{Deadline, Patience};
 use crate::qpair::{Command, HostQpair, Refused, Request};
+use core::sync::atomic::{AtomicBool, Ordering};
 use sys::bio::{Bio, BioCommand, BioQueue, IoBuf};
 use sys::cdev::{Cdev, CdevHandler, ioc};
 use sys::mem::{KArc, KBox};
@@ -50,6 +51,8 @@ pub struct Namespace {
     name: Name,
     state: Mutex<State>,
     geometry: Mutex<Geometry>,
+    /// CAM was told that the disk is gone, and not yet that it is back.
+    lost: AtomicBool,
     node: Mutex<Option<Cdev<Namespace>>>,
 }
 
@@ -112,6 +115,7 @@ impl Namespace {
                     wait,
                 )?,
                 geometry: Mutex::new(c"nvmf ns geometry", geometry, wait)?,
+                lost: AtomicBool::new(false),
                 node: Mutex::new(c"nvmf ns node", None, wait)?,
             },
             wait,
@@ -146,6 +150,16 @@ impl Namespace {
     /// Takes over a new size or format.
     pub fn set_geometry(&self, geometry: Geometry) {
         *self.geometry.lock() = geometry;
+    }
+
+    /// CAM was told that the disk is gone. Any context.
+    pub fn note_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether it was since the last call: the caller tells CAM that the disk is back.
+    pub fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
     }
 
     /// Keeps bios from now on.

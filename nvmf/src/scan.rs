@@ -83,12 +83,13 @@ fn identify(
     Err(Errno::EIO)
 }
 
-/// Has CAM look at a namespace.
-fn rescan_disk(ctrl: &Controller, nsid: u32) {
+/// Has CAM look at a namespace; false if that cannot be.
+fn rescan_disk(ctrl: &Controller, nsid: u32) -> bool {
     let Some(sim) = ctrl.sim.get().and_then(Gate::enter) else {
-        return;
+        return false;
     };
-    match sim.rescan(nsid) {
+    let result = sim.rescan(nsid);
+    match result {
         Ok(()) => (),
         Err(RescanError::Ccb) => ctrl.say(format_args!(
             "unable to alloc CCB for rescan of namespace {nsid}"
@@ -99,6 +100,7 @@ fn rescan_disk(ctrl: &Controller, nsid: u32) {
             ));
         }
     }
+    result.is_ok()
 }
 
 /// Tells CAM that the disk of a namespace is gone.
@@ -106,15 +108,6 @@ fn lose_disk(ctrl: &Controller, nsid: u32) {
     if let Some(sim) = ctrl.sim.get().and_then(Gate::enter) {
         sim.lost_disk(nsid);
     }
-}
-
-fn find(ctrl: &Controller, nsid: u32) -> Option<KArc<Namespace>> {
-    let table = ctrl.namespaces.lock();
-    let at = table
-        .list
-        .binary_search_by_key(&nsid, |ns| ns.nsid())
-        .ok()?;
-    table.list.get(at).cloned()
 }
 
 /// The lowest known namespace from `from` up to and not including `end`.
@@ -184,33 +177,31 @@ enum Cause {
     Event,
     /// It is in the list of active namespaces.
     Listed,
-    /// The same, and CAM may have given its disk up.
-    Lost,
 }
 
 /// Brings what is known of a namespace in line with the controller.
 ///
 /// CAM only hears of what is new to it: nda(4) forgets, when it looks at a disk again, that the disk takes unmapped
-/// requests, and then panics on the next one if the kernel has INVARIANTS.
+/// requests, and then panics on the next one if the kernel has INVARIANTS. Disks that CAM gave up have their own task.
 fn refresh(link: &Link, nsid: u32, cause: Cause, sleep: CanSleep<'_>) -> Result<()> {
     let ctrl = link.controller();
     let done = identify(link, Subject::Namespace(nsid), cns::NAMESPACE, nsid, sleep)?;
     match ns::parse(done.bytes()) {
         ns::Namespace::Absent => {
-            if cause != Cause::Event {
+            if cause == Cause::Listed {
                 ctrl.say(format_args!(
                     "ignoring active namespace {nsid} with zero size"
                 ));
             }
             remove(ctrl, nsid, sleep);
         }
-        ns::Namespace::Usable(geometry) => match find(ctrl, nsid) {
-            Some(ns) if ns.geometry() == geometry => {
-                if cause != Cause::Lost {
-                    return Ok(());
-                }
+        ns::Namespace::Usable(geometry) => match ctrl.namespace(nsid) {
+            Some(ns) if ns.geometry() == geometry => return Ok(()),
+            Some(ns) if !geometry.replaces(&ns.geometry()) => {
+                ns.set_geometry(geometry);
+                // If CAM gave the disk up, it looks for it now.
+                ns.take_lost();
             }
-            Some(ns) if !geometry.replaces(&ns.geometry()) => ns.set_geometry(geometry),
             Some(_) => {
                 // Requests for the old one must not reach the new one.
                 remove(ctrl, nsid, sleep);
@@ -249,33 +240,6 @@ fn remove_between(ctrl: &Controller, from: u32, end: u32, sleep: CanSleep<'_>) {
 pub fn rescan_all(link: &Link, sleep: CanSleep<'_>) -> Result<()> {
     let ctrl = link.controller();
     let _scan = ctrl.scan.write(sleep);
-    let cause = if ctrl.take_lost() {
-        Cause::Lost
-    } else {
-        Cause::Listed
-    };
-    let result = look_at_all(link, cause, sleep);
-    if result.is_err() && cause == Cause::Lost {
-        // The next one has to tell CAM what this one did not come to.
-        ctrl.note_lost();
-    }
-    result
-}
-
-impl TaskHandler<TASK_RESCAN> for Controller {
-    fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
-        // Without an association the next reconnect looks.
-        if let Some(link) = this.link()
-            && this.has_lost()
-            && this.is_connected()
-        {
-            let _ = rescan_all(&link, sleep);
-        }
-    }
-}
-
-fn look_at_all(link: &Link, cause: Cause, sleep: CanSleep<'_>) -> Result<()> {
-    let ctrl = link.controller();
     let mut walk = Walk::new(link.features().nn);
     let mut next = 1;
     loop {
@@ -290,7 +254,7 @@ fn look_at_all(link: &Link, cause: Cause, sleep: CanSleep<'_>) -> Result<()> {
             match walk.step(page.bytes()) {
                 Ok(Step::Active(nsid)) => {
                     remove_between(ctrl, next, nsid, sleep);
-                    refresh(link, nsid, cause, sleep)?;
+                    refresh(link, nsid, Cause::Listed, sleep)?;
                     next = nsid.saturating_add(1);
                 }
                 Ok(Step::NextPage) => break,
@@ -314,6 +278,26 @@ fn look_at_all(link: &Link, cause: Cause, sleep: CanSleep<'_>) -> Result<()> {
                     }
                     return Err(Errno::EIO);
                 }
+            }
+        }
+    }
+}
+
+impl TaskHandler<TASK_RESCAN> for Controller {
+    /// Tells CAM that the disks which it gave up are back, and of no others. What became of their namespaces meanwhile,
+    /// the set-up has found out.
+    fn run(this: KArc<Self>, sleep: CanSleep<'_>) {
+        let _scan = this.scan.write(sleep);
+        // Without an association the next one does it.
+        if !this.is_connected() || !this.take_lost() {
+            return;
+        }
+        // Only the holder of the scan lock changes the list.
+        let known = |at| this.namespaces.lock().list.get(at).cloned();
+        for ns in (0..).map_while(known) {
+            if ns.take_lost() && !rescan_disk(&this, ns.nsid()) {
+                // With the next one that is lost, or the next association.
+                this.note_lost(&ns);
             }
         }
     }

@@ -46,9 +46,10 @@ fn give_back(ctrl: &Controller, ccb: Ccb, cqe: Option<&Cqe>, direct: bool) {
     match ctrl.unserved() {
         Unserved::Requeue => ccb.complete(CcbStatus::Requeue, cqe, direct),
         Unserved::Gone => {
+            let nsid = ccb.nsid();
             ccb.complete(CcbStatus::Gone, cqe, direct);
             // Not before: whoever looks for the disk then must not come too soon.
-            ctrl.disk_lost();
+            ctrl.disk_lost(nsid);
         }
     }
 }

@@ -240,6 +240,12 @@ nvrs_ccb_sqe(const struct nvrs_ccb *ccb, uint8_t sqe[64])
 }
 
 uint32_t
+nvrs_ccb_nsid(const struct nvrs_ccb *ccb)
+{
+	return (xpt_path_lun_id(((const union ccb *)ccb)->ccb_h.path));
+}
+
+uint32_t
 nvrs_ccb_timeout(const struct nvrs_ccb *ccb)
 {
 	return (((const union ccb *)ccb)->ccb_h.timeout);

@@ -94,6 +94,8 @@ void	nvrs_sim_release(struct nvrs_sim *sim);	/* N: may call io() */
 int	nvrs_sim_rescan(struct nvrs_sim *sim, uint32_t nsid);	/* N */
 
 void	nvrs_ccb_sqe(const struct nvrs_ccb *ccb, uint8_t sqe[64]);
+/* The namespace whose disk CAM means, whatever the entry says. */
+uint32_t nvrs_ccb_nsid(const struct nvrs_ccb *ccb);
 uint32_t nvrs_ccb_timeout(const struct nvrs_ccb *ccb);	/* milliseconds */
 /* The data of a CCB; returns its length, 0 when there is none. */
 uint32_t nvrs_ccb_data(struct nvrs_ccb *ccb, struct nvrs_memdesc *md,

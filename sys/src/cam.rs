@@ -62,6 +62,12 @@ impl Ccb {
         sqe
     }
 
+    /// The namespace whose disk CAM means. The entry may name another, or none.
+    pub fn nsid(&self) -> u32 {
+        // SAFETY: an uncompleted CCB.
+        unsafe { ffi::nvrs_ccb_nsid(self.0.as_ptr()) }
+    }
+
     /// Milliseconds until the command is overdue, in CAM's terms.
     pub fn timeout(&self) -> u32 {
         // SAFETY: an uncompleted CCB.

@@ -53,7 +53,7 @@ same! {
         nvrs_qsysctl_free nvrs_shutdown_register nvrs_shutdown_deregister
         nvrs_fail_on_disconnection nvrs_maxphys;
     cam: nvrs_sim_create nvrs_sim_update nvrs_sim_lost nvrs_sim_destroy nvrs_sim_freeze
-        nvrs_sim_release nvrs_sim_rescan nvrs_ccb_sqe nvrs_ccb_timeout nvrs_ccb_data
+        nvrs_sim_release nvrs_sim_rescan nvrs_ccb_sqe nvrs_ccb_nsid nvrs_ccb_timeout nvrs_ccb_data
         nvrs_ccb_peek nvrs_ccb_queued nvrs_ccb_done nvrs_ccb_next nvrs_ccb_set_next;
     cdev: nvrs_cdev_create nvrs_cdev_destroy nvrs_cdev_drain nvrs_bio_cmd nvrs_bio_offset
         nvrs_bio_length nvrs_bio_memdesc nvrs_bio_done nvrs_bio_next nvrs_bio_set_next;

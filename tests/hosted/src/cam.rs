@@ -42,6 +42,8 @@ struct SimState {
     /// Scans under way, and other references.
     refs: u32,
     disks: BTreeMap<u32, (u64, u32)>,
+    /// What the driver wanted looked at.
+    told: Vec<u32>,
     nn: u32,
     maxio: u32,
     destroyed: bool,
@@ -67,6 +69,8 @@ pub struct Completion {
 
 struct Ccb {
     sim: Arc<Sim>,
+    /// The disk's, which the entry need not name.
+    nsid: u32,
     sqe: [u8; 64],
     admin: bool,
     write: bool,
@@ -76,12 +80,6 @@ struct Ccb {
     queued: AtomicBool,
     done: Mutex<Option<Completion>>,
     changed: Condvar,
-}
-
-impl Ccb {
-    fn nsid(&self) -> u32 {
-        u32::from_le_bytes([self.sqe[4], self.sqe[5], self.sqe[6], self.sqe[7]])
-    }
 }
 
 // SAFETY: the data belongs to the SIM until the CCB is done, then to its owner.
@@ -152,7 +150,7 @@ fn finish(c: CcbPtr, completion: Completion) {
             NVRS_CCB_REQUEUE => st.waiting.push_front(c),
             // nda(4) gives its disk up; a scan finds it again.
             NVRS_CCB_GONE if !b.admin => {
-                st.disks.remove(&b.nsid());
+                st.disks.remove(&b.nsid);
             }
             _ => {}
         }
@@ -199,6 +197,7 @@ impl Sim {
     /// Runs a command through the SIM; `None`: the SIM is gone.
     fn run(
         self: &Arc<Self>,
+        nsid: u32,
         sqe: [u8; 64],
         data: Vec<u8>,
         write: bool,
@@ -211,6 +210,7 @@ impl Sim {
             Kind::Request,
             Ccb {
                 sim: self.clone(),
+                nsid,
                 sqe,
                 admin,
                 write,
@@ -257,11 +257,11 @@ impl Sim {
     }
 
     /// Identifies a namespace; like nvme_xpt(4), not only once.
-    fn probe(self: &Arc<Self>, sqe: [u8; 64]) -> Option<(Completion, Vec<u8>)> {
+    fn probe(self: &Arc<Self>, nsid: u32, sqe: [u8; 64]) -> Option<(Completion, Vec<u8>)> {
         const RETRIES: u32 = 4;
         let mut tries = 0;
         loop {
-            let (done, page) = self.run(sqe, vec![0; 4096], false, true)?;
+            let (done, page) = self.run(nsid, sqe, vec![0; 4096], false, true)?;
             if done.outcome == NVRS_CCB_CMP || done.outcome == NVRS_CCB_GONE || tries == RETRIES {
                 return Some((done, page));
             }
@@ -275,7 +275,7 @@ impl Sim {
         let mut sqe = crate::pdu::sqe(0x06, 0, 4096, false);
         sqe[1] = 0;
         sqe[4..8].copy_from_slice(&nsid.to_le_bytes());
-        let Some((done, page)) = self.probe(sqe) else {
+        let Some((done, page)) = self.probe(nsid, sqe) else {
             return;
         };
         let blocks = u64::from_le_bytes([
@@ -312,6 +312,13 @@ pub fn set_timeout(ms: u32) {
     CCB_TIMEOUT.store(ms, Ordering::Relaxed);
 }
 
+static REFUSALS: AtomicU32 = AtomicU32::new(0);
+
+/// So many wishes of a driver's to have a namespace looked at find no CCB.
+pub fn refuse_rescans(count: u32) {
+    REFUSALS.store(count, Ordering::Release);
+}
+
 /// `camcontrol rescan`: looks at the first namespaces of a controller.
 pub fn rescan(controller: &str) {
     const NAMESPACES: u32 = 8;
@@ -323,6 +330,13 @@ pub fn rescan(controller: &str) {
             enqueue(1, Job::Scan(sim.clone(), nsid));
         }
     }
+}
+
+/// The namespaces that a controller's driver wanted looked at since the last call, in the order in which it did.
+/// nda(4) is not to be told again of a disk that it has.
+pub fn take_told(controller: &str) -> Vec<u32> {
+    let sim = lock(&SIMS).iter().find(|s| s.name == controller).cloned();
+    sim.map_or_else(Vec::new, |s| std::mem::take(&mut lock(&s.state).told))
 }
 
 /// Waits until a disk of a controller appears.
@@ -370,7 +384,10 @@ impl Disk {
             outcome: NVRS_CCB_GONE,
             cqe: [0; 16],
         };
-        let (c, data) = self.sim.run(sqe, data, write, false).ok_or(gone)?;
+        let (c, data) = self
+            .sim
+            .run(self.nsid, sqe, data, write, false)
+            .ok_or(gone)?;
         match c.outcome {
             NVRS_CCB_CMP => Ok(data),
             _ => Err(c),
@@ -410,6 +427,14 @@ impl Disk {
     /// Flushes.
     pub fn flush(&self) -> Result<(), Completion> {
         self.io(0, 0, Vec::new(), false).map(|_| ())
+    }
+
+    /// Flushes all namespaces of its controller, as a passthrough command of this disk may.
+    pub fn flush_all(&self) -> Result<(), Completion> {
+        let mut sqe = crate::pdu::sqe(0, 0, 0, false);
+        sqe[1] = 0;
+        sqe[4..8].fill(0xff);
+        self.run(sqe, Vec::new(), false).map(drop)
     }
 
     /// Whether its controller still has it.
@@ -547,6 +572,11 @@ pub(crate) unsafe extern "C" fn nvrs_sim_rescan(s: *mut nvrs_sim, nsid: u32) -> 
         if nsid > st.nn {
             return sys::ffi::NVRS_RESCAN_NO_PATH as c_int;
         }
+        st.told.push(nsid);
+        let refuse = |n: u32| n.checked_sub(1);
+        if (REFUSALS.fetch_update(Ordering::AcqRel, Ordering::Acquire, refuse)).is_ok() {
+            return sys::ffi::NVRS_RESCAN_NO_CCB as c_int;
+        }
         st.refs += 1;
     }
     enqueue(1, Job::Scan(sim.clone(), nsid));
@@ -567,6 +597,12 @@ pub(crate) unsafe extern "C" fn nvrs_ccb_timeout(c: *const nvrs_ccb) -> u32 {
     // SAFETY: the caller's CCB.
     unsafe { object::<Ccb, _>(c, "ccb_h.timeout") };
     CCB_TIMEOUT.load(Ordering::Relaxed)
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvrs_ccb_nsid(c: *const nvrs_ccb) -> u32 {
+    // SAFETY: the caller's CCB.
+    unsafe { object::<Ccb, _>(c, "xpt_path_lun_id") }.nsid
 }
 
 #[unsafe(no_mangle)]

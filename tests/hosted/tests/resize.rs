@@ -9,12 +9,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{SIZE, Target};
+use common::{SIZE, Target, cut};
 use hosted::ctl::{BLOCK, Lun, Style};
 use hosted::middle::Middle;
 use hosted::pdu::kind;
 use hosted::userland::Options;
-use hosted::{Kernel, cdev, ctl, newbus, system};
+use hosted::{Kernel, cam, cdev, ctl, newbus, system};
 
 const GET_LOG_PAGE: u8 = 0x02;
 const IDENTIFY: u8 = 0x06;
@@ -90,18 +90,45 @@ fn disk_and_node_follow_the_size_after_an_event_and_after_a_reconnect() {
     assert_eq!(disk.read(0, 512).expect("the same disk"), [3; 512]);
 
     BLOCKS.store(full / 4, Ordering::Release);
-    system::terminate_all();
-    let end = Instant::now() + Duration::from_secs(10);
-    while !newbus::take_reconnects().contains(&dev) {
-        assert!(Instant::now() < end, "devd was not told");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    cut(&dev);
     system::reconnect(&dev, middle.addr, &o).expect("reconnected");
     wait_for_size(&dev, full / 4);
 
     system::disconnect_all().expect("disconnected");
     drop(middle);
     ctl::remove_lun(7);
+    t.end();
+    k.shutdown();
+}
+
+/// CAM finds both out with one look, and is not told again of a disk that it has by then.
+#[test]
+fn a_lost_disk_of_another_size_is_told_of_once() {
+    let k = Kernel::boot_all();
+    newbus::take_reconnects();
+    newbus::set_fail_on_disconnection(true);
+    let t = Target::new(Style::default(), 1);
+    let full = (SIZE / BLOCK) as u64;
+    BLOCKS.store(full / 2, Ordering::Release);
+    let middle = elastic(&t);
+    let o = Options::default();
+    let dev = system::connect(middle.addr, &o).expect("connected");
+    wait_for_size(&dev, full / 2);
+    let disk = system::disk(&dev, 1).expect("a disk");
+    cam::take_told(&dev);
+
+    cut(&dev);
+    disk.read(0, 512).expect_err("no association");
+    BLOCKS.store(full, Ordering::Release);
+    system::reconnect(&dev, middle.addr, &o).expect("reconnected");
+    wait_for_size(&dev, full);
+    // Whoever had anything to add.
+    std::thread::sleep(Duration::from_millis(30));
+    assert_eq!(cam::take_told(&dev), [1]);
+
+    newbus::set_fail_on_disconnection(false);
+    system::disconnect_all().expect("disconnected");
+    drop(middle);
     t.end();
     k.shutdown();
 }

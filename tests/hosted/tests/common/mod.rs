@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use hosted::ctl::{self, Lun, Style};
-use hosted::system::Port;
+use hosted::newbus;
+use hosted::os::wait_for;
+use hosted::system::{self, Port};
 use hosted::userland::{Daemon, Options};
 
 /// Bytes of each LUN.
@@ -45,6 +47,15 @@ impl Target {
             ctl::remove_lun(n);
         }
     }
+}
+
+/// Ends the association of the only host, and waits until that is told to devd.
+#[allow(dead_code)]
+pub fn cut(dev: &String) {
+    system::terminate_all();
+    wait_for("devd to be told", || {
+        newbus::take_reconnects().contains(dev)
+    });
 }
 
 /// Bytes that look random.
