@@ -194,6 +194,57 @@ use_reconnect() {
 	until_true both_gone
 }
 
+disconnected() {
+	nvmecontrol devlist | grep -q disconnected && no_association
+}
+
+# holds DISK: what was written there.
+holds() {
+	dd if=/dev/$1 iseek=128 bs=64k count=16 status=none | cmp - $W/written
+}
+
+node_fails() {
+	dd if=/dev/nvme0n1 of=/dev/null count=1 2>&1 |
+	    grep 'Software caused connection abort'
+}
+
+# fill DISK...
+fill() {
+	dd if=/dev/random of=$W/written bs=64k count=16 status=none
+	for _disk in "$@"; do
+		dd if=$W/written of=/dev/$_disk oseek=128 bs=64k status=none ||
+		    return 1
+	done
+}
+
+# The operator wants I/O to fail while there is no association.  A disk that had
+# some is lost and found again; nothing happens to one that had none.  The I/O
+# to it at the end is more than nda(4) survives, if there are INVARIANTS, that
+# was told again of a disk which it had not lost.
+fail_io() {
+	lun 1 ramdisk 16m 512 && connect && until_true have_disks 2 || return 1
+	_busy=$(disk_of 1)
+	_idle=$(disk_of 2)
+	fill $_busy $_idle || return 1
+	sysctl kern.nvmf.fail_on_disconnection=1
+	$T/loadgen -f /dev/$_busy -s 8 -t 2 -b 64g -M 64k -z 8m \
+	    > $W/busy.txt 2>&1 &
+	_load=$!
+	until_true io_flows || return 1
+	ctladm nvterminate -a
+	until_true disconnected && until_true process_gone $_load || return 1
+	cat $W/busy.txt
+	grep -q 'loadgen: .*: Device not configured' $W/busy.txt &&
+	    node_fails &&
+	    until_true test ! -c /dev/$_busy &&
+	    test -c /dev/$_idle &&
+	    nvmecontrol reconnect nvme0 127.0.0.1:$PORT &&
+	    until_true have_disks 2 &&
+	    test "$(disk_of 2)" = $_idle &&
+	    holds $(disk_of 1) &&
+	    holds $_idle
+}
+
 use_target() {
 	run ctladm devlist
 	run ctladm portlist -f nvmf
@@ -299,6 +350,13 @@ use disconnect use_disconnect
 use connect-all use_connect_all
 use target use_target
 use reconnect use_reconnect
+if is_rust host; then
+	check fail-on-disconnection fail_io
+	sysctl -q kern.nvmf.fail_on_disconnection=0
+	no_controller || disconnect_all
+	until_true both_gone
+	remove_lun ramdisk 1 > /dev/null
+fi
 stop_nvmfd
 remove_lun block 0 > /dev/null
 use ctld use_ctld
