@@ -169,7 +169,7 @@ fn bring_up(ctrl: &KArc<Controller>, list: NvRef<'_>, sleep: CanSleep<'_>) -> Re
     ));
     create_sim(ctrl, &link, &handoff, vs, sleep)?;
     Link::start_events(&link, sleep)?;
-    ctrl.open_queues(link.io());
+    ctrl.io_queues.open(link.io());
     scan::rescan_all(&link, sleep).map_err(|_| Errno::ENXIO)?;
     let node = Cdev::create(ctrl.name().as_cstr(), ctrl.clone(), sleep)?;
     *ctrl.node.lock() = Some(node);
@@ -185,12 +185,12 @@ pub fn hold_requests(ctrl: &Controller, sleep: CanSleep<'_>) {
     for ns in ctrl.namespace_list(sleep).iter() {
         ns.suspend();
     }
-    ctrl.close_queues();
+    ctrl.io_queues.close();
 }
 
 /// Lets requests flow again.
 fn release_requests(ctrl: &Controller, link: &Link, sleep: CanSleep<'_>) {
-    ctrl.open_queues(link.io());
+    ctrl.io_queues.open(link.io());
     ctrl.namespaces.lock().held = false;
     for ns in ctrl.namespace_list(sleep).iter() {
         Namespace::resume(ns, true);

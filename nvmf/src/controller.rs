@@ -10,10 +10,10 @@ use crate::name::Name;
 use crate::node::Namespace;
 use crate::proto::assoc::{Action, Association, Event, Loss, State};
 use crate::proto::handoff::Handoff;
-use crate::proto::limits::queue_of_cpu;
 use crate::proto::losses::Losses;
 use crate::proto::unserved::{self, Policy, Unserved};
 use crate::qpair::HostQpair;
+use crate::queues::IoQueues;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use sys::cam::Sim;
 use sys::cdev::Cdev;
@@ -23,7 +23,7 @@ use sys::newbus::{Device, ShutdownEvents, fail_on_disconnection};
 use sys::nv::NvList;
 use sys::sync::{Condvar, Gate, Mutex, Sx};
 use sys::task::{Callout, Task};
-use sys::time::{current_cpu, max_cpus, uptime_ms};
+use sys::time::uptime_ms;
 use sys::{CanSleep, Result, Wait};
 
 /// Task that takes a failed association down.
@@ -93,7 +93,8 @@ pub struct Controller {
     trtype: u32,
     conn: Mutex<Conn>,
     idle: Condvar,
-    cpu_queues: KVec<Mutex<Option<KArc<HostQpair>>>>,
+    /// Its I/O queues.
+    pub io_queues: IoQueues,
     max_transfer: AtomicU32,
     /// Requests fail instead of being held: the device is going away, or the system is.
     closing: AtomicBool,
@@ -151,7 +152,6 @@ impl Controller {
             expired: None,
         };
         let trtype = conn.identity.handoff.trtype;
-        let cpus = max_cpus() as usize;
         let table = NamespaceTable {
             list: KVec::empty(),
             held: false,
@@ -164,7 +164,7 @@ impl Controller {
                 trtype,
                 conn: Mutex::new(c"nvmf connection", conn, wait)?,
                 idle: Condvar::new(c"nvmfconn", wait)?,
-                cpu_queues: KVec::try_filled(cpus, wait, |_| Mutex::new(c"nvmf cpu", None, wait))?,
+                io_queues: IoQueues::new(wait)?,
                 max_transfer: AtomicU32::new(0),
                 closing: AtomicBool::new(false),
                 frozen: AtomicBool::new(false),
@@ -277,32 +277,6 @@ impl Controller {
             .link
             .as_ref()
             .map(|link| link.admin().clone())
-    }
-
-    /// The I/O queue for this processor, if there is an association.
-    pub fn io_queue(&self) -> Option<KArc<HostQpair>> {
-        let slot = self
-            .cpu_queues
-            .get(current_cpu() as usize)
-            .or(self.cpu_queues.first());
-        slot.and_then(|slot| slot.lock().clone())
-    }
-
-    /// Distributes the I/O queues over the processors.
-    pub fn open_queues(&self, queues: &[KArc<HostQpair>]) {
-        let cpus = self.cpu_queues.len() as u32;
-        for (cpu, slot) in self.cpu_queues.iter().enumerate() {
-            let index = queue_of_cpu(cpu as u32, cpus, queues.len() as u32);
-            *slot.lock() = queues.get(index as usize).cloned();
-        }
-    }
-
-    /// From now on there are no I/O queues.
-    pub fn close_queues(&self) {
-        for slot in self.cpu_queues.iter() {
-            let queue = slot.lock().take();
-            drop(queue);
-        }
     }
 
     /// Whether requests without an association fail, instead of being held.

@@ -71,7 +71,7 @@ pub fn detach(ctrl: &KArc<Controller>, sleep: CanSleep<'_>) -> Result<()> {
     for ns in ctrl.namespace_list(sleep).iter() {
         ns.close();
     }
-    ctrl.close_queues();
+    ctrl.io_queues.close();
     // CAM's commands fail from now on, also those that it kept.
     ctrl.release();
 

@@ -243,7 +243,7 @@ impl Namespace {
             }
         }
         // Between the check above and here the association may go: then the bio comes back as refused.
-        match this.ctrl.io_queue() {
+        match this.ctrl.io_queues.here() {
             Some(qp) => Self::send(this, &qp, bio),
             None => Self::hold_or_fail(this, bio),
         }
@@ -354,7 +354,7 @@ impl CdevHandler<0> for Namespace {
         match cmd {
             ioc::PASSTHROUGH => passthru::run(
                 &this.ctrl,
-                this.ctrl.io_queue().as_ref(),
+                this.ctrl.io_queues.here().as_ref(),
                 Some(this.nsid),
                 data,
                 sleep,

@@ -22,7 +22,7 @@ use crate::proto::slots::{
 use crate::proto::timeout::{Patience, Verdict};
 use crate::sim;
 use crate::sync::SyncCommand;
-use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use sys::cam::{Ccb, CcbQueue};
 use sys::kprint;
 use sys::log::RateLimit;
@@ -129,6 +129,8 @@ pub struct HostQpair {
     room: Condvar,
     tags: KVec<IoTag>,
     counters: KArc<QueueCounters>,
+    /// Commands under way, as the last that came or was answered left it.
+    open: AtomicU32,
     sysctl: Mutex<Option<QueueSysctl>>,
     kick: Task<HostQpair>,
     noise: RateLimit,
@@ -220,6 +222,7 @@ impl HostQpair {
                 room: Condvar::new(c"nvmfqpqu", wait)?,
                 tags: KVec::filled(count, wait, IoTag::new)?,
                 counters,
+                open: AtomicU32::new(0),
                 sysctl: Mutex::new(c"nvmf sysctl", None, wait)?,
                 kick: Task::new(wait)?,
                 noise: RateLimit::new(5),
@@ -252,7 +255,14 @@ impl HostQpair {
         self.generation
     }
 
+    /// Commands under way, as far as can be told without a lock.
+    #[inline]
+    pub fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
     fn publish(&self, table: &Slots) {
+        self.open.store(table.open(), Ordering::Relaxed);
         self.counters
             .sq_tail
             .store(table.sq_tail() as u16, Ordering::Relaxed);
@@ -600,6 +610,7 @@ impl QpairHandler for HostQpair {
                 this.counters
                     .sq_head
                     .store(st.table.sq_head() as u16, Ordering::Relaxed);
+                this.open.store(st.table.open(), Ordering::Relaxed);
                 Some(step)
             }
         };

@@ -92,7 +92,7 @@ impl SimHandler for Controller {
         let queue = if is_admin {
             self.admin_queue()
         } else {
-            self.io_queue()
+            self.io_queues.here()
         };
         match queue {
             Some(qp) => {

@@ -36,15 +36,6 @@ pub fn sim_depth(io_qsize: u32, queues: u32) -> u32 {
         .clamp(1, i32::MAX as u32)
 }
 
-/// The I/O queue that serves a processor.
-pub fn queue_of_cpu(cpu: u32, cpus: u32, queues: u32) -> u32 {
-    if cpus == 0 || queues == 0 {
-        return 0;
-    }
-    let index = u64::from(cpu) * u64::from(queues) / u64::from(cpus);
-    u32::try_from(index).unwrap_or(0).min(queues - 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,22 +70,5 @@ mod tests {
         assert_eq!(sim_depth(2, 1), 1);
         assert_eq!(sim_depth(0, 0), 1);
         assert_eq!(sim_depth(u32::MAX, u32::MAX), i32::MAX as u32);
-    }
-
-    #[test]
-    fn every_cpu_has_a_queue() {
-        for cpus in 1..=9 {
-            for queues in 1..=12 {
-                let mut last = 0;
-                for cpu in 0..cpus {
-                    let q = queue_of_cpu(cpu, cpus, queues);
-                    assert!(q < queues && q >= last);
-                    last = q;
-                }
-            }
-        }
-        assert_eq!(queue_of_cpu(7, 4, 2), 1);
-        assert_eq!(queue_of_cpu(3, 0, 2), 0);
-        assert_eq!(queue_of_cpu(3, 4, 0), 0);
     }
 }

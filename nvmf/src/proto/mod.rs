@@ -13,6 +13,7 @@ pub mod losses;
 pub mod ns;
 pub mod scan;
 pub mod slots;
+pub mod spread;
 pub mod status;
 pub mod timeout;
 pub mod unserved;

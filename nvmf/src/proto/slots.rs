@@ -301,6 +301,12 @@ impl<T, S: Storage<T>> Table<T, S> {
         self.sq_tail
     }
 
+    /// Commands under way.
+    pub fn open(&self) -> u32 {
+        self.limit
+            .saturating_sub(self.free_normal + self.free_events)
+    }
+
     /// Commands submitted so far.
     pub fn commands(&self) -> u64 {
         self.commands
@@ -314,9 +320,7 @@ impl<T, S: Storage<T>> Table<T, S> {
     }
 
     fn is_tight(&self) -> bool {
-        let used = self
-            .limit
-            .saturating_sub(self.free_normal + self.free_events);
+        let used = self.open();
         let count = u32::from(self.count());
         used >= count / 2 && count < self.limit
     }

@@ -5,9 +5,9 @@
 #![forbid(unsafe_code)]
 
 use nvmf::proto::aer::{self, Changed, Event};
-use nvmf::proto::limits;
 use nvmf::proto::ns::{self, Namespace};
 use nvmf::proto::scan::{MAX_NAMESPACES, Step, Walk};
+use nvmf::proto::{limits, spread};
 use sys::wire::FromBytes;
 use sys::wire::identify::{IdentifyController, IdentifyNamespace, NamespaceIds};
 
@@ -50,7 +50,7 @@ fn controller(input: &mut Input<'_>) {
     let (entries, queues) = (input.u32(), input.u32());
     assert!(limits::sim_depth(entries, queues) >= 1);
     let (cpu, cpus) = (input.u32(), input.u32());
-    assert!(limits::queue_of_cpu(cpu, cpus, queues) < queues.max(1));
+    assert!(spread::queue_of_cpu(cpu, cpus, queues) < queues.max(1));
     while !input.is_empty() {
         if let Some(page) = Event::parse(input.u32()).log_page(elpe) {
             assert!(page.len != 0 && page.len <= aer::LOG_PAGE_LEN);

@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sys::Errno;
 use sys::ffi::{nvrs_dev, nvrs_qcounters, nvrs_qsysctl, nvrs_shutdown};
@@ -229,24 +229,65 @@ pub(crate) unsafe extern "C" fn nvrs_dev_sysctl_init(d: *mut nvrs_dev) {
 }
 
 struct Nodes {
-    _index: c_int,
+    device: String,
+    index: c_int,
+    counters: Counters,
+}
+
+#[derive(Clone, Copy)]
+struct Counters(*mut nvrs_qcounters);
+
+// SAFETY: only the fields that the owner stores to as atomics are read.
+unsafe impl Send for Counters {}
+
+#[derive(Clone, Copy, PartialEq)]
+struct NodesPtr(*mut nvrs_qsysctl);
+
+// SAFETY: it is passed along.
+unsafe impl Send for NodesPtr {}
+
+static QUEUES: Mutex<Vec<NodesPtr>> = Mutex::new(Vec::new());
+
+/// `sysctl dev.nvme.X.ioq.Y.num_cmds`.
+pub fn queue_commands(device: &str, index: u32) -> Option<u64> {
+    let queues = lock(&QUEUES);
+    queues.iter().find_map(|q| {
+        // SAFETY: nodes in the list were not freed.
+        let nodes: &Nodes = unsafe { object(q.0, "sysctl") };
+        if nodes.device != device || nodes.index != index as c_int {
+            return None;
+        }
+        // SAFETY: the counters live as long as their nodes, and their owner stores to them as atomics.
+        let count = unsafe { AtomicU64::from_ptr(&raw mut (*nodes.counters.0).num_cmds) };
+        Some(count.load(Ordering::Relaxed))
+    })
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_qsysctl_add(
     d: *mut nvrs_dev,
     index: c_int,
-    _counters: *mut nvrs_qcounters,
+    counters: *mut nvrs_qcounters,
 ) -> *mut nvrs_qsysctl {
     may_sleep("sysctl_add_oid");
     // SAFETY: a device of the caller's.
-    unsafe { dev(d, "sysctl_add_oid") };
-    give(Kind::HostObject, Nodes { _index: index })
+    let device = unsafe { dev(d, "sysctl_add_oid") };
+    let nodes = give(
+        Kind::HostObject,
+        Nodes {
+            device: device.name.to_string_lossy().into_owned(),
+            index,
+            counters: Counters(counters),
+        },
+    );
+    lock(&QUEUES).push(NodesPtr(nodes));
+    nodes
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_qsysctl_free(s: *mut nvrs_qsysctl) {
     may_sleep("sysctl_ctx_free");
+    lock(&QUEUES).retain(|q| q.0 != s);
     // SAFETY: nodes of the caller's, given up by it.
     unsafe { take::<Nodes, _>(Kind::HostObject, s, "sysctl_ctx_free") }
 }

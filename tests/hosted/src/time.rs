@@ -3,6 +3,8 @@
 
 //! Clocks, processors, stack.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::context::may_sleep;
@@ -11,6 +13,22 @@ use crate::{fault, os};
 
 /// Processors of the simulator.
 const SIMULATED_CPUS: u32 = 4;
+
+static CPUS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static CPU: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// Kernels that are booted from now on see so many processors; zero: those that the machine has.
+pub fn set_cpus(cpus: u32) {
+    CPUS.store(cpus, Ordering::Relaxed);
+}
+
+/// The caller's thread runs on this processor, as far as the kernel knows.
+pub fn run_on(cpu: u32) {
+    CPU.set(Some(cpu));
+}
 
 /// Microseconds since the process started.
 pub fn now_us() -> u64 {
@@ -52,7 +70,7 @@ pub(crate) unsafe extern "C" fn nvrs_pause_ms(ms: u32) {
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvrs_curcpu() -> u32 {
-    match sched::processor(SIMULATED_CPUS) {
+    match sched::processor(SIMULATED_CPUS).or(CPU.get()) {
         Some(cpu) => cpu,
         // SAFETY: no preconditions.
         None => unsafe { libc::sched_getcpu() }.max(0) as u32,
@@ -63,6 +81,10 @@ pub(crate) unsafe extern "C" fn nvrs_curcpu() -> u32 {
 pub(crate) unsafe extern "C" fn nvrs_maxcpus() -> u32 {
     if sched::is_simulated() {
         return SIMULATED_CPUS;
+    }
+    let cpus = CPUS.load(Ordering::Relaxed);
+    if cpus != 0 {
+        return cpus;
     }
     // SAFETY: no preconditions.
     unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }.max(1) as u32

@@ -108,5 +108,7 @@ fn a_queue_pair_grows_with_its_depth_and_then_stays() {
     t.end();
     k.shutdown();
     assert!(after[0] <= 96 << 10, "{after:?}");
-    assert!(after[1..].iter().all(|more| more <= &after[0]), "{after:?}");
+    // How many capsules there are at once is a matter of a few; what got lost would be as many as commands.
+    let most = after[0] + (4 << 10);
+    assert!(after[1..].iter().all(|&more| more <= most), "{after:?}");
 }
