@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Copyright (c) 2026 The nvmf-rs authors
 
-//! A command that ends every association it is sent on.
+//! Associations that end and come back.
 
 mod common;
 
@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use common::Target;
 use hosted::ctl::Style;
 use hosted::middle::Middle;
+use hosted::os::wait_for;
 use hosted::pdu::kind;
 use hosted::userland::Options;
-use hosted::{Kernel, console, newbus, system};
+use hosted::{Kernel, console, newbus, system, task};
 
 const READ: u8 = 2;
 const POISON: u8 = 9;
@@ -31,6 +32,29 @@ fn told(dev: &String, since: Instant) -> Duration {
     since.elapsed()
 }
 
+/// A controller that was lost, came back and left: nobody waits for the time to
+/// give it up.
+#[test]
+fn no_timer_of_a_loss_outlives_it() {
+    let k = Kernel::boot_all();
+    newbus::take_reconnects();
+    let t = Target::new(Style::default(), 1);
+    let o = Options {
+        loss_timeout: 600,
+        ..Options::default()
+    };
+    let dev = system::connect(t.daemon.addr, &o).expect("connected");
+    system::disk(&dev, 1).expect("a disk");
+    system::terminate_all();
+    told(&dev, Instant::now());
+    system::reconnect(&dev, t.daemon.addr, &o).expect("reconnected");
+    system::disconnect_all().expect("disconnected");
+    wait_for("timers to end", || task::armed_callouts() == 0);
+    t.end();
+    k.shutdown();
+}
+
+/// A command that ends every association it is sent on.
 #[test]
 fn a_command_that_ends_associations_is_sent_again_after_pauses_and_never_failed() {
     let k = Kernel::boot_all();
@@ -60,11 +84,11 @@ fn a_command_that_ends_associations_is_sent_again_after_pauses_and_never_failed(
         let mut begin = Instant::now();
         for _ in 0..3 {
             told(&dev, begin);
+            assert!(!console::take().iter().any(|l| l.contains("in a row")));
             // What is sent again may end the association before it is made.
             let _ = system::reconnect(&dev, middle.addr, &o);
             begin = Instant::now();
         }
-        assert!(!console::take().iter().any(|l| l.contains("in a row")));
         for round in 4..6 {
             let pause = told(&dev, begin);
             assert!(pause >= Duration::from_millis(900), "{round}: {pause:?}");

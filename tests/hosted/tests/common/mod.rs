@@ -8,8 +8,9 @@ use std::sync::Arc;
 use hosted::ctl::{self, Lun, Style};
 use hosted::newbus;
 use hosted::os::wait_for;
+use hosted::pdu::Raw;
 use hosted::system::{self, Port};
-use hosted::userland::{Daemon, Options};
+use hosted::userland::{Daemon, Options, Queue};
 
 /// Bytes of each LUN.
 pub const SIZE: usize = 8 << 20;
@@ -68,4 +69,20 @@ pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
             (x >> 56) as u8
         })
         .collect()
+}
+
+/// The admin queue of a controller that is enabled, and an I/O queue.
+#[allow(dead_code)]
+pub fn pair(t: &Target, o: &Options) -> (Queue, Queue) {
+    let mut a = Queue::connect(t.daemon.addr, o, 0, 0xffff).expect("connected");
+    a.enable().expect("enabled");
+    a.set_queues(4).expect("queues");
+    let q = Queue::connect(t.daemon.addr, o, 1, a.cntlid).expect("connected");
+    (a, q)
+}
+
+/// SCT << 8 | SC of a response.
+#[allow(dead_code)]
+pub fn status(r: &Raw) -> u16 {
+    r.u16(22) >> 1 & 0x7ff
 }
