@@ -4,7 +4,8 @@
 //! The NVMe over Fabrics host: `nvmf.ko`.
 //!
 //! - [`host`] is the module with `/dev/nvmf`; [`controller`] is what lives as long as a device `nvmeX`.
-//! - [`link`] is one association with its [`qpair`]s, [`queues`] are those for I/O as processors find them; [`assoc`] makes and remakes it, [`detach`] ends it.
+//! - [`link`] is one association with its [`qpair`]s; [`assoc`] makes and remakes it, [`detach`] ends it.
+//! - [`queues`] are the queue pairs for I/O, as processors find them.
 //! - [`abort`] deals with commands that take too long.
 //! - [`sim`] serves CAM, [`node`] the devices `nvmeXnY`, [`ctldev`] the device `nvmeX`.
 //! - [`proto`] decides; it knows nothing of the kernel.

@@ -261,6 +261,11 @@ impl HostQpair {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Entries of the submission queue, and of events on top of that.
+    pub fn entries(&self) -> u32 {
+        self.counters.num_entries
+    }
+
     fn publish(&self, table: &Slots) {
         self.open.store(table.open(), Ordering::Relaxed);
         self.counters

@@ -41,7 +41,7 @@ impl IoQueues {
             .lock();
         let Route { own, shared } = route.as_ref()?;
         match shared {
-            Some(queue) if takes_more(queue.open()) => Some(queue.clone()),
+            Some(queue) if takes_more(queue.open(), queue.entries()) => Some(queue.clone()),
             Some(_) | None => Some(own.clone()),
         }
     }

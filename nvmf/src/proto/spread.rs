@@ -6,7 +6,7 @@
 //! Each processor has one of its own, as far as they go. But a queue that carries few commands pays for each what many
 //! would share: a segment, an interrupt, a wake-up at either end; and it keeps more than the submitting processor busy,
 //! since network stack and receive thread run elsewhere. So two neighbours, which mostly share a core or a cache,
-//! take the queue of the first until that has [`ENOUGH`] commands.
+//! take the queue of the first until that has [`ENOUGH`] commands, or is half full.
 #![forbid(unsafe_code)]
 
 /// Commands under way that make groups as large as they get: transports send no more of them together.
@@ -26,10 +26,10 @@ pub fn neighbour(cpu: u32) -> u32 {
     cpu & !1
 }
 
-/// Whether a queue with so many commands under way takes a neighbour's too.
+/// Whether a queue of `entries`, with `open` commands under way, takes a neighbour's too.
 #[inline]
-pub fn takes_more(open: u32) -> bool {
-    open < ENOUGH
+pub fn takes_more(open: u32, entries: u32) -> bool {
+    open < ENOUGH.min(entries / 2)
 }
 
 #[cfg(test)]
@@ -61,7 +61,14 @@ mod tests {
 
     #[test]
     fn a_busy_queue_is_left_alone() {
-        assert!(takes_more(0) && takes_more(ENOUGH - 1));
-        assert!(!takes_more(ENOUGH) && !takes_more(u32::MAX));
+        assert!(takes_more(0, 128) && takes_more(ENOUGH - 1, 128));
+        assert!(!takes_more(ENOUGH, 128) && !takes_more(u32::MAX, u32::MAX));
+    }
+
+    #[test]
+    fn a_small_queue_keeps_room_for_its_own_processor() {
+        assert!(takes_more(3, 8) && !takes_more(4, 8));
+        assert!(takes_more(0, 2) && !takes_more(1, 2));
+        assert!(!takes_more(0, 0));
     }
 }
