@@ -20,6 +20,7 @@
 #   make vm-test      the scenarios in a FreeBSD guest, if there is one
 #   make bench        our modules and the base system's in turn, there
 #   make bench-cost   instructions of an I/O there, by function
+#   make bench-steps  what wakes whom during an I/O there
 #
 # SYSDIR=/path/to/freebsd/sys builds against a source tree's own headers
 # and checks the stand-ins in shim/stubs against them.
@@ -256,11 +257,14 @@ bench: kmods
 bench-cost: kmods
 	@$(MAKE) -C tests/bench O=$(O) cost
 
+bench-steps: kmods
+	@$(MAKE) -C tests/bench O=$(O) steps
+
 clean:
 	rm -rf $(O)
 	$(CARGO) clean
 
 .PHONY: conform all deps test-deps kmods shim tools-check layout-check check-kmods test demo sim lint fuzz coverage \
-	mutants sim-mutants asan tsan miri vm-test bench bench-cost clean force
+	mutants sim-mutants asan tsan miri vm-test bench bench-cost bench-steps clean force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -28,9 +28,10 @@ class Unavailable(Exception):
 
 
 class Bench:
-    """What every boot of one run shares."""
+    """What every boot of one run shares.  extra is for QEMU, scripts for the
+    guest."""
 
-    def __init__(self, env=None, work=None, extra=()):
+    def __init__(self, env=None, work=None, extra=(), scripts=()):
         env = os.environ if env is None else env
         self.inputs = inputs.resolve(env)
         if self.inputs is None:
@@ -48,11 +49,8 @@ class Bench:
         self.options = runner.options_from(env, self.work)
         self.options.extra += list(extra)
         self.archive = self.work / "input.tar"
-        scripts = [VM / "scenarios" / "lib.sh", VM / "scenarios" / "setup.sh"]
-        archive.build(
-            self.archive,
-            {"t": [*scripts, HERE / "guest" / "bench.sh", loadgen], "rust": self.modules},
-        )
+        ours = [VM / "scenarios" / "lib.sh", VM / "scenarios" / "setup.sh", HERE / "guest" / "bench.sh"]
+        archive.build(self.archive, {"t": [*ours, *scripts, loadgen], "rust": self.modules})
 
     @contextlib.contextmanager
     def boot(self, name, variant):

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{SIZE, Target, cut};
+use hosted::cam::Disk;
 use hosted::ctl::{BLOCK, Lun, Style};
 use hosted::middle::Middle;
 use hosted::pdu::kind;
@@ -20,6 +21,9 @@ const GET_LOG_PAGE: u8 = 0x02;
 const IDENTIFY: u8 = 0x06;
 const NAMESPACE: u8 = 0;
 const CHANGED_NAMESPACES: u8 = 4;
+
+/// Blocks of the namespace that the controller really has.
+const FULL: u64 = (SIZE / BLOCK) as u64;
 
 static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
@@ -70,29 +74,33 @@ fn wait_for_size(dev: &str, blocks: u64) {
     }
 }
 
+/// A host connected to a controller that says half of its namespace: what is between them, the device, the disk.
+fn half_a_disk(t: &Target) -> (Middle, String, Disk) {
+    BLOCKS.store(FULL / 2, Ordering::Release);
+    let middle = elastic(t);
+    let dev = system::connect(middle.addr, &Options::default()).expect("connected");
+    wait_for_size(&dev, FULL / 2);
+    let disk = system::disk(&dev, 1).expect("a disk");
+    (middle, dev, disk)
+}
+
 #[test]
 fn disk_and_node_follow_the_size_after_an_event_and_after_a_reconnect() {
     let k = Kernel::boot_all();
     newbus::take_reconnects();
     let t = Target::new(Style::default(), 1);
-    let full = (SIZE / BLOCK) as u64;
-    BLOCKS.store(full / 2, Ordering::Release);
-    let middle = elastic(&t);
-    let o = Options::default();
-    let dev = system::connect(middle.addr, &o).expect("connected");
-    wait_for_size(&dev, full / 2);
-    let disk = system::disk(&dev, 1).expect("a disk");
+    let (middle, dev, disk) = half_a_disk(&t);
     disk.write(0, vec![3; 512]).expect("written");
 
-    BLOCKS.store(full, Ordering::Release);
+    BLOCKS.store(FULL, Ordering::Release);
     ctl::add_lun(7, Lun::new(SIZE, Style::default()));
-    wait_for_size(&dev, full);
+    wait_for_size(&dev, FULL);
     assert_eq!(disk.read(0, 512).expect("the same disk"), [3; 512]);
 
-    BLOCKS.store(full / 4, Ordering::Release);
+    BLOCKS.store(FULL / 4, Ordering::Release);
     cut(&dev);
-    system::reconnect(&dev, middle.addr, &o).expect("reconnected");
-    wait_for_size(&dev, full / 4);
+    system::reconnect(&dev, middle.addr, &Options::default()).expect("reconnected");
+    wait_for_size(&dev, FULL / 4);
 
     system::disconnect_all().expect("disconnected");
     drop(middle);
@@ -108,20 +116,14 @@ fn a_lost_disk_of_another_size_is_told_of_once() {
     newbus::take_reconnects();
     newbus::set_fail_on_disconnection(true);
     let t = Target::new(Style::default(), 1);
-    let full = (SIZE / BLOCK) as u64;
-    BLOCKS.store(full / 2, Ordering::Release);
-    let middle = elastic(&t);
-    let o = Options::default();
-    let dev = system::connect(middle.addr, &o).expect("connected");
-    wait_for_size(&dev, full / 2);
-    let disk = system::disk(&dev, 1).expect("a disk");
+    let (middle, dev, disk) = half_a_disk(&t);
     cam::take_told(&dev);
 
     cut(&dev);
     disk.read(0, 512).expect_err("no association");
-    BLOCKS.store(full, Ordering::Release);
-    system::reconnect(&dev, middle.addr, &o).expect("reconnected");
-    wait_for_size(&dev, full);
+    BLOCKS.store(FULL, Ordering::Release);
+    system::reconnect(&dev, middle.addr, &Options::default()).expect("reconnected");
+    wait_for_size(&dev, FULL);
     // Whoever had anything to add.
     std::thread::sleep(Duration::from_millis(30));
     assert_eq!(cam::take_told(&dev), [1]);
