@@ -70,6 +70,15 @@ def traced(guest, placement, cpus):
     return name, None
 
 
+def told(trace):
+    """The report of a trace that was written to two files."""
+    try:
+        names = timeline.threads(trace.with_suffix(".threads").read_text())
+        return timeline.report(timeline.parse(trace.with_suffix(".events").read_text(), names))
+    except (timeline.BadTrace, OSError) as error:
+        return [f"  no trace: {error}"]
+
+
 def measure(bench, name, args):
     """The report of one boot."""
     folder = bench.work / f"steps-{name}"
@@ -98,12 +107,7 @@ def measure(bench, name, args):
     archive.read(folder / "results.img", folder)
     for title, trace, failure in traces:
         lines.append(f"  One at a time, threads placed {title}:")
-        if failure is None:
-            names = timeline.threads((folder / f"{trace}.threads").read_text())
-            events = timeline.parse((folder / f"{trace}.events").read_text(), names)
-            lines += timeline.report(events)
-        else:
-            lines.append(failure)
+        lines += told(folder / trace) if failure is None else [failure]
     return lines
 
 

@@ -6,6 +6,7 @@
 
 import pathlib
 import sys
+import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -87,6 +88,19 @@ class Timeline(unittest.TestCase):
         self.assertIn("3 I/Os, median 1000 us", report[0])
         self.assertIn("100% took these steps", report[0])
         self.assertEqual(report[2].split(), ["swi1:", "netisr", "0", "on-cpu", "20.0", "30.0", "100%"])
+
+
+class Files(unittest.TestCase):
+    def test_what_a_guest_wrote(self):
+        two_reads = trace(5)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "x"
+            self.assertEqual(len(steps.told(path)), 1, "there is none")
+            path.with_suffix(".threads").write_text("7 loadgen\n100 netisr\n")
+            path.with_suffix(".events").write_text("dtrace: 5 drops\n")
+            self.assertIn("not an event", steps.told(path)[0])
+            path.with_suffix(".events").write_text(two_reads)
+            self.assertIn("1 I/Os", steps.told(path)[0])
 
 
 class Placements(unittest.TestCase):
