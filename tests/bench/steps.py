@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 
-from benchlib import HERE, cells, loadgen, session, timeline
+from benchlib import HERE, cells, loadgen, measure, session, timeline
 from benchlib.variants import TITLES, VARIANTS
 from vmlib import archive, console, runner  # benchlib says where that is
 
@@ -79,7 +79,7 @@ def told(trace):
         return [f"  no trace: {error}"]
 
 
-def measure(bench, name, args):
+def boot(bench, name, args):
     """The report of one boot."""
     folder = bench.work / f"steps-{name}"
     lines = [f"{TITLES[name]}"]
@@ -87,14 +87,14 @@ def measure(bench, name, args):
     with bench.boot(folder.name, VARIANTS[name]) as guest:
         guest.do(". /tmp/t/t/steps.sh")
         guest.do(f"bench_connect {ONE.connection}", 120)
-        guest.do("bench_load -o read -t 4 -m 4096 -M 4096 -d 1 -b 0")
+        guest.do(f"bench_load {measure.WARM_UP}")
         loads = [run(guest, ANYWHERE, BUSY, args.seconds) for _ in range(args.runs)]
         lines.append(
             f"  {BUSY.name}: {statistics.median(r['iops'] for r in loads):,.0f} IOPS, processors "
             f"{busy(loads, bench.options.cpus):.0%} busy"
         )
         lines.append(f"  {ONE.name:30}{'IOPS':>8}  {'range':16}{'p50 us':>8}{'p99 us':>8}")
-        for title, kernel, caller in PLACEMENTS:
+        for title, kernel, caller in PLACEMENTS if bench.options.cpus > 1 else PLACEMENTS[:1]:
             if kernel is not None:
                 guest.do(f"steps_bind_kernel {kernel}", 120)
             lines.append(
@@ -122,14 +122,20 @@ def main():
         print(f"bench-steps: skipped, {missing}")
         return 0
     parts = []
+    failed = False
     for name in args.variants.split():
         start = time.monotonic()
-        parts.append("\n".join(measure(bench, name, args)) + "\n")
+        try:
+            lines = boot(bench, name, args)
+        except Exception as error:  # a boot that fails is a result too
+            lines = [TITLES[name], f"  failed: {error}"]
+            failed = True
+        parts.append("\n".join(lines) + "\n")
         print(f"# {name}: {time.monotonic() - start:.0f} s", flush=True)
     report = "\n".join(parts)
     (args.output / "steps.txt").write_text(report)
     print(report)
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@
 
 """The steps of an I/O, from traces as a guest writes them."""
 
+import contextlib
+import io
 import pathlib
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -18,7 +21,7 @@ from benchlib import timeline  # noqa: E402
 NAMES = timeline.threads(" 7 loadgen\n 100 swi1: netisr 0\n  9 idle: cpu0\n")
 
 
-def io(start, *events):
+def one(start, *events):
     """Lines of an I/O: (microseconds after its start, CPU, thread, event)."""
     return "".join(f"{start + us * 1000} {cpu} {tid} {what}\n" for us, cpu, tid, what in events)
 
@@ -28,10 +31,10 @@ def trace(*gaps, other=()):
     text = ""
     for number, gap in enumerate(gaps):
         cpu = 0 if number in other else 1
-        text += io(
+        text += one(
             number * 10**6, (0, 0, 7, "pread"), (gap, cpu, 100, "on-cpu"), (gap + 1, 0, 9, "on-cpu")
         )
-    return text + io(len(gaps) * 10**6, (0, 0, 7, "pread"))
+    return text + one(len(gaps) * 10**6, (0, 0, 7, "pread"))
 
 
 class Timeline(unittest.TestCase):
@@ -61,11 +64,11 @@ class Timeline(unittest.TestCase):
         self.assertEqual([w[-1].ns - w[0].ns for w in windows], [10**6] * 3)
 
     def test_what_came_before_the_first_and_after_the_last_is_no_io(self):
-        text = io(-5000, (0, 1, 100, "on-cpu")) + trace(5) + io(10**7, (0, 1, 100, "on-cpu"))
+        text = one(-5000, (0, 1, 100, "on-cpu")) + trace(5) + one(10**7, (0, 1, 100, "on-cpu"))
         self.assertEqual(len(timeline.ios(timeline.parse(text, NAMES))), 1)
 
     def test_steps_are_those_that_most_take(self):
-        text = trace(5, 6) + io(2 * 10**6 + 10, (1, 0, 100, "done"), (2, 0, 7, "pread"))
+        text = trace(5, 6) + one(2 * 10**6 + 10, (1, 0, 100, "done"), (2, 0, 7, "pread"))
         windows = timeline.ios(timeline.parse(text, NAMES))
         self.assertEqual(len(windows), 3)
         alike = timeline.common(windows)
@@ -101,6 +104,28 @@ class Files(unittest.TestCase):
             self.assertIn("not an event", steps.told(path)[0])
             path.with_suffix(".events").write_text(two_reads)
             self.assertIn("1 I/Os", steps.told(path)[0])
+
+
+class Boots(unittest.TestCase):
+    def run_main(self, boot):
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            with mock.patch.object(steps.session, "Bench"), mock.patch.object(steps, "boot", boot):
+                with mock.patch.object(sys, "argv", ["steps.py", "--output", folder, "--variants", "c rust"]):
+                    status = steps.main()
+            return status, (pathlib.Path(folder) / "steps.txt").read_text()
+
+    def test_one_that_fails_is_in_the_report_with_the_others(self):
+        def boot(_bench, name, _args):
+            if name == "c":
+                raise steps.console.GuestError("panic")
+            return [name]
+
+        status, report = self.run_main(boot)
+        self.assertEqual(status, 1)
+        self.assertEqual(report, "C as shipped\n  failed: panic\n\nrust\n")
+
+    def test_all_well(self):
+        self.assertEqual(self.run_main(lambda _bench, name, _args: [name]), (0, "c\n\nrust\n"))
 
 
 class Placements(unittest.TestCase):
